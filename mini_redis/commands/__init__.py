@@ -1,0 +1,7 @@
+"""The commands: one module per group; importing this package declares them all.
+
+`registry.py` is the declaration and the lookup, `syntax.py` the notation of arguments, `keyspecs.py` where keys are,
+`docs.py` what COMMAND tells of it all. Every other module holds the handlers of the group whose name it bears.
+"""
+
+from __future__ import annotations
