@@ -1,0 +1,169 @@
+"""When are two replies the same although their bytes differ?
+
+Two servers may order a set differently, read the clock a moment apart, or number their clients from elsewhere. Each
+such licence is a named rule; which command has which rule is data (normalise.toml), and a stream may override it line
+by line (`#= rule`). A rule turns a reply into a canonical value, and two replies are equal when the values are. Rules
+keep the types: an array is never equal to a set, an integer never to a bulk. An error is always compared in full.
+
+    exact               the bytes (what every command has that is not named in the table)
+    unordered           the elements of the top level in any order
+    deep                elements in any order at every level
+    pairs [deep]        a map, or a flat array read as key, value, key, value...: pairs in any order
+    shape               the same types all the way down; a scalar's text is not looked at
+    type                the same type at the top, nothing else
+    within N            integers may differ by at most N when both are positive; all else exact
+    cursor [pairs]      [cursor, elements]: the cursor is each server's own; elements in any order
+    fields NAME...      a map (or flat pairs): the named keys' values by shape, all else exact
+    clients             lines of key=value: values of the fields masked in normalise.toml are not looked at
+    info                the same section titles and the same field names, values not looked at
+    error               an error with the same first word
+    ignore              a reply must come; nothing is compared
+    multi-line          lines of a text in any order
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from .wire import Reply
+
+Canonical: TypeAlias = object
+RULE_NAMES = (
+    "exact unordered deep pairs shape type within cursor fields clients info error ignore multi-line".split()
+)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The tables of normalise.toml."""
+
+    by_command: dict[str, str]
+    masked_fields: frozenset[str]
+    reply_per_argument: frozenset[str]
+
+    def for_command(self, argv: tuple[bytes, ...]) -> str:
+        """The rule of a command vector: its subcommand's, else its own, else exact."""
+        return self.by_command.get(command_name(argv, 2)) or self.by_command.get(command_name(argv, 1)) or "exact"
+
+
+def command_name(argv: tuple[bytes, ...], words: int = 1) -> str:
+    """The first words in capitals, for tables and reports."""
+    return " ".join(word.upper().decode("utf-8", "backslashreplace") for word in argv[:words])
+
+
+@cache
+def load_rules() -> Rules:
+    data: dict[str, Any] = tomllib.loads((Path(__file__).parent / "normalise.toml").read_text("utf-8"))
+    return Rules(data["rules"], frozenset(data["clients"]["masked"]), frozenset(data["replies"]["per_argument"]))
+
+
+def equal(rule: str, oracle: Reply, subject: Reply) -> bool:
+    """Whether the two replies are the same under `rule`. ValueError for a rule that does not exist."""
+    name, *arguments = rule.split()
+    if name not in RULE_NAMES:
+        raise ValueError(f"no such comparison rule: {rule!r}")
+    if oracle.raw == subject.raw or name == "ignore":
+        return True
+    if oracle.is_error or subject.is_error:
+        if name == "error":
+            return oracle.kind == subject.kind and oracle.text.split()[:1] == subject.text.split()[:1]
+        return False
+    if name == "within":
+        return _near(oracle, subject, int(arguments[0]))
+    return canonical(name, arguments, oracle) == canonical(name, arguments, subject)
+
+
+def canonical(name: str, arguments: list[str], reply: Reply) -> Canonical:
+    """The reply reduced to what the rule looks at."""
+    match name:
+        case "unordered":
+            return reply.kind, len(reply.children), sorted(child.raw for child in reply.children), reply.value is None
+        case "deep":
+            return _deep(reply)
+        case "pairs":
+            inner = _deep if "deep" in arguments else _raw
+            return reply.kind, sorted((_pair_key(k), inner(v)) for k, v in _pairs(reply)), len(reply.children) % 2
+        case "shape":
+            return _shape(reply)
+        case "type":
+            return reply.kind, reply.value is None
+        case "cursor":
+            return _cursor(reply, "pairs" in arguments)
+        case "fields":
+            return _fields(reply, {argument.encode() for argument in arguments})
+        case "clients":
+            return reply.kind, [_client_line(line) for line in reply.text.split(b"\n")]
+        case "info":
+            return reply.kind, [line.split(b":")[0] for line in reply.text.split(b"\r\n") if line]
+        case "multi-line":
+            return reply.kind, sorted(reply.text.splitlines())
+        case _:
+            return reply.raw
+
+
+def _raw(reply: Reply) -> Canonical:
+    return reply.raw
+
+
+def _pair_key(reply: Reply) -> bytes:
+    return reply.raw
+
+
+def _pairs(reply: Reply) -> list[tuple[Reply, Reply]]:
+    """Key and value of a map or flat array, or of an array of two-element arrays."""
+    children = reply.children
+    if reply.kind == "*" and children and all(len(child.children) == 2 for child in children):
+        return [(child.children[0], child.children[1]) for child in children]
+    return list(zip(children[::2], children[1::2], strict=False))
+
+
+def _deep(reply: Reply) -> Canonical:
+    """Order-free at every level. repr gives a total order over whatever stands inside."""
+    if not reply.children:
+        return reply.raw
+    if reply.kind == "%":
+        return reply.kind, sorted(((_deep(k), _deep(v)) for k, v in _pairs(reply)), key=repr)
+    return reply.kind, sorted((_deep(child) for child in reply.children), key=repr)
+
+
+def _shape(reply: Reply) -> Canonical:
+    return reply.kind, reply.value is None, tuple(_shape(child) for child in reply.children)
+
+
+def _cursor(reply: Reply, pairs: bool) -> Canonical:
+    if len(reply.children) != 2:
+        return reply.raw
+    cursor, elements = reply.children
+    shape = (reply.kind, cursor.kind, cursor.text == b"0", elements.kind)
+    if pairs:
+        return shape, sorted((k.raw, v.raw) for k, v in _pairs(elements))
+    return shape, sorted(child.raw for child in elements.children)
+
+
+def _fields(reply: Reply, masked: set[bytes]) -> Canonical:
+    return reply.kind, [(k.raw, _shape(v) if k.text in masked else v.raw) for k, v in _pairs(reply)]
+
+
+def _client_line(line: bytes) -> list[tuple[bytes, bytes]]:
+    masked = load_rules().masked_fields
+    pairs = [word.partition(b"=") for word in line.split(b" ")]
+    return [(key, b"*" if key.decode("utf-8", "replace") in masked else value) for key, _, value in pairs]
+
+
+def _near(left: Reply, right: Reply, tolerance: int) -> bool:
+    """Equal but for positive integers up to `tolerance` apart, at every level."""
+    if left.raw == right.raw:
+        return True
+    if left.kind != right.kind or len(left.children) != len(right.children):
+        return False
+    if left.children:
+        return all(_near(a, b, tolerance) for a, b in zip(left.children, right.children, strict=True))
+    number = re.compile(rb"[0-9]+")
+    if left.kind in ":$,+" and number.fullmatch(left.text) and number.fullmatch(right.text):
+        return abs(int(left.text) - int(right.text)) <= tolerance
+    return False

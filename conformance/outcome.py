@@ -1,0 +1,40 @@
+"""What one server did with one step of a stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .wire import Reply, as_text
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one server did with one step: the frames that came, and how it ended if not well.
+
+    `end` is empty, `closed`, `timeout`, `garbage` or `died`.
+    """
+
+    frames: tuple[Reply, ...] = ()
+    end: str = ""
+    detail: str = ""
+
+    @property
+    def raw(self) -> bytes:
+        return b"".join(frame.raw for frame in self.frames)
+
+    def shown(self) -> str:
+        parts = [as_text(frame) for frame in self.frames]
+        if self.end:
+            parts.append({"closed": "(connection closed)", "timeout": "(no reply)"}.get(self.end, f"({self.end})"))
+        if self.detail:
+            parts.append(self.detail)
+        return "\n".join(parts) or "(nothing)"
+
+
+def plain_text(reply: Reply) -> bytes:
+    """A reply as one word, for `@wait ... ==` and `#as`: null is nil, an aggregate its elements with spaces."""
+    if reply.value is None:
+        return b"nil"
+    if isinstance(reply.value, bytes):
+        return reply.value
+    return b" ".join(plain_text(child) for child in reply.value)

@@ -1,0 +1,446 @@
+"""Run a stream: one endpoint at a time (Session), two in lockstep (Duel), and the state they end in.
+
+A step is sent to both servers before either reply is read, so that both see it at nearly the same time; the next step
+waits until both have answered. This is what makes a comparison of several clients deterministic: there is never more
+than one command under way, except for those that the stream itself leaves pending (`a>! BLPOP k 0`) and whose blocking
+it awaits (`@until a blocked`).
+
+Between streams a server is brought back to where it was: emptied, statistics reset, changed configuration restored,
+clients of the last stream gone. A server of ours that died is started again; that it died is a difference.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .endpoints import Endpoint, EndpointError
+from .normalise import Rules, command_name, equal, load_rules
+from .outcome import Outcome, plain_text
+from .state import compare_state
+from .streams import Step, Stream
+from .wire import Connection, Reply, WireClosed, WireGarbage, WireTimeout, encode_command
+
+POLL_SECONDS = 0.005
+PLACEHOLDER = re.compile(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)([+-]\d+)?\}")
+RESETTING = tuple(
+    line.encode()
+    for line in (
+        "CLIENT UNPAUSE",
+        "FLUSHALL",
+        "CONFIG RESETSTAT",
+        "SCRIPT FLUSH",
+        "FUNCTION FLUSH",
+        "SLOWLOG RESET",
+        "LATENCY RESET",
+        "DEBUG SET-ACTIVE-EXPIRE 1",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One step on both servers. `argv` is what was compared (for EXEC: EXEC itself)."""
+
+    step: Step
+    oracle: Outcome
+    subject: Outcome
+    rule: str
+    same: bool
+    note: str = ""
+
+    @property
+    def command(self) -> str:
+        return command_name(self.step.argv, 1) if self.step.argv else f"({self.step.verb})"
+
+
+@dataclass
+class Verdict:
+    """What came of one stream under one protocol."""
+
+    stream: Stream
+    protocol: int
+    compared: list[Compared] = field(default_factory=list)
+    skipped: str = ""
+
+    @property
+    def differences(self) -> list[Compared]:
+        return [one for one in self.compared if not one.same]
+
+
+# ---- one endpoint ------------------------------------------------------------------------------------------------
+
+
+class Session:
+    """A stream's clients on one endpoint."""
+
+    def __init__(self, endpoint: Endpoint, protocol: int, handshake: bool, now_ms: int, timeout: float) -> None:
+        self.endpoint = endpoint
+        self.protocol = protocol
+        self.handshake = handshake
+        self.timeout = timeout
+        self.clients: dict[str, Connection] = {}
+        self.pending: dict[str, int] = {}
+        self.captured: dict[bytes, bytes] = {}
+        self.now_ms = now_ms
+        self.control = endpoint.connect(timeout)
+
+    def close(self) -> None:
+        for connection in self.clients.values():
+            connection.close()
+        self.control.close()
+
+    def client(self, name: str) -> Connection:
+        """The named client's connection, opened (and greeted with HELLO 3 under RESP3) at first use."""
+        connection = self.clients.get(name)
+        if connection is None:
+            connection = self.clients[name] = self.endpoint.connect(self.timeout)
+            if self.protocol == 3 and self.handshake:
+                connection.call(b"HELLO", b"3")
+        return connection
+
+    def substitute(self, word: bytes) -> bytes:
+        """`${name}`, `${now+10}`, `${now_ms-5}` replaced; anything unknown stays as it stands."""
+
+        def value(found: re.Match[bytes]) -> bytes:
+            name, offset = found[1], int(found[2] or 0)
+            if name == b"now_ms":
+                return b"%d" % (self.now_ms + offset)
+            if name == b"now":
+                return b"%d" % (self.now_ms // 1000 + offset)
+            return self.captured.get(name, found[0])
+
+        return PLACEHOLDER.sub(value, word) if b"${" in word else word
+
+    def begin(self, step: Step) -> str:
+        """Send what the step sends. Returns how that failed, or an empty string."""
+        try:
+            match step.verb:
+                case "call" | "send":
+                    words = [self.substitute(word) for word in step.argv]
+                    self.client(step.client).send(encode_command(words))
+                    if step.verb == "send":
+                        self.pending[step.client] = self.pending.get(step.client, 0) + 1
+                case "raw":
+                    self.client(step.client).send(self.substitute(step.raw))
+        except WireTimeout:
+            return "timeout"
+        except (OSError, WireClosed):
+            return "closed"
+        except WireGarbage:
+            return "garbage"
+        return ""
+
+    def finish(self, step: Step, frames: int) -> Outcome:
+        """Await what the step awaits (`frames` replies where it does not say)."""
+        match step.verb:
+            case "send":
+                return Outcome()
+            case "close":
+                self.clients.pop(step.client).close()
+                return Outcome()
+            case "scan":
+                return self._guarded(lambda got: self._scan(step, got))
+            case "wait":
+                return self._guarded(lambda got: self._wait(step, got))
+            case "until":
+                return self._guarded(lambda got: self._until_blocked(step.client))
+            case "await":
+                return self._guarded(lambda got: self._await(step, got))
+            case _:
+                outcome = self._guarded(lambda got: self._replies(step, frames, got))
+        if step.capture and outcome.frames:
+            self.captured[step.capture.encode()] = plain_text(outcome.frames[0])
+        return outcome
+
+    def leftovers(self) -> dict[str, Outcome]:
+        """Per client with nothing pending: the answer to a last PING, and every push that came before it.
+
+        This is what finds one reply too many, or a push that nobody asked about.
+        """
+        found: dict[str, Outcome] = {}
+        for name, connection in self.clients.items():
+            if self.pending.get(name):
+                continue
+
+            def settle(got: list[Reply], connection: Connection = connection) -> None:
+                connection.send(encode_command([b"PING"]))
+                last = connection.read_reply(min(self.timeout, 1.0))
+                got += connection.pushes
+                got.append(last)
+                connection.pushes.clear()
+
+            found[name] = self._guarded(settle)
+        return found
+
+    # ---- awaiting -----------------------------------------------------------------------------------------------
+
+    def _guarded(self, read: Callable[[list[Reply]], None]) -> Outcome:
+        got: list[Reply] = []
+        try:
+            read(got)
+        except WireTimeout as error:
+            return Outcome(tuple(got), "timeout", _partial(error))
+        except (OSError, WireClosed) as error:
+            ended = "closed" if self.endpoint.alive() else "died"
+            return Outcome(tuple(got), ended, _partial(error) if isinstance(error, WireClosed) else "")
+        except WireGarbage as error:
+            return Outcome(tuple(got), "garbage", _partial(error))
+        return Outcome(tuple(got))
+
+    def _replies(self, step: Step, frames: int, got: list[Reply]) -> None:
+        connection = self.client(step.client)
+        if step.closed:
+            while True:
+                got.append(connection.read_frame(self.timeout))
+        pushed = self.protocol == 3 and command_name(step.argv) in load_rules().reply_per_argument
+        for _ in range(frames):
+            got.append(connection.read_frame(self.timeout) if pushed else connection.read_reply(self.timeout))
+
+    def _await(self, step: Step, got: list[Reply]) -> None:
+        connection = self.client(step.client)
+        for _ in range(1 if step.replies is None else step.replies):
+            if self.pending.get(step.client):
+                got.append(connection.read_reply(self.timeout))
+                self.pending[step.client] -= 1
+            else:
+                got.append(connection.read_frame(self.timeout))
+
+    def _scan(self, step: Step, got: list[Reply]) -> None:
+        """Drive the cursor to its end; the elements (pairs where the command gives pairs) as a sorted set."""
+        connection = self.client(step.client)
+        argv = [self.substitute(word) for word in step.argv]
+        name = command_name(step.argv)
+        at = 1 if name == "SCAN" else 2
+        by_two = name == "ZSCAN" or (name == "HSCAN" and b"NOVALUES" not in [word.upper() for word in argv])
+        elements: set[tuple[Reply, ...]] = set()
+        for _ in range(100_000):
+            reply = connection.call(*argv)
+            if len(reply.children) != 2:
+                got.append(reply)
+                return
+            cursor, items = reply.children
+            flat = items.children
+            elements |= set(zip(flat[::2], flat[1::2], strict=True)) if by_two else {(item,) for item in flat}
+            argv[at] = cursor.text
+            if cursor.text == b"0":
+                break
+        flattened = tuple(item for group in sorted(elements, key=repr) for item in group)
+        raw = b"*%d\r\n" % len(flattened) + b"".join(item.raw for item in flattened)
+        got.append(Reply("*", flattened, raw))
+
+    def _wait(self, step: Step, got: list[Reply]) -> None:
+        connection = self.client(step.client)
+        argv = [self.substitute(word) for word in step.argv]
+        deadline = time.monotonic() + self.timeout
+        while True:
+            reply = connection.call(*argv)
+            if plain_text(reply) == step.expect:
+                got.append(reply)
+                return
+            if time.monotonic() > deadline:
+                got.append(reply)
+                raise WireTimeout(b"the reply never became " + step.expect)
+            time.sleep(POLL_SECONDS)
+
+    def _until_blocked(self, name: str) -> None:
+        address = self.client(name).local_address.encode()
+        deadline = time.monotonic() + self.timeout
+        while True:
+            for line in self.control.call(b"CLIENT", b"LIST").text.splitlines():
+                fields = dict(word.partition(b"=")[::2] for word in line.split(b" "))
+                if fields.get(b"addr") == address and b"b" in fields.get(b"flags", b""):
+                    return
+            if time.monotonic() > deadline:
+                raise WireTimeout(b"the client was never blocked")
+            time.sleep(POLL_SECONDS)
+
+
+def _partial(error: Exception) -> str:
+    data = error.args[0] if error.args else b""
+    return repr(data) if isinstance(data, bytes) and data else ""
+
+
+# ---- two endpoints -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Duel:
+    """Streams against an oracle and a subject."""
+
+    oracle: Endpoint
+    subject: Endpoint
+    timeout: float = 10.0
+    rules: Rules = field(default_factory=load_rules)
+    _abilities: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def run(self, stream: Stream, protocol: int, check_state: bool = True) -> Verdict:
+        """Run one stream under one protocol from empty state. EndpointError when a server cannot be used."""
+        verdict = Verdict(stream, protocol)
+        if reason := self.unfit(stream):
+            verdict.skipped = reason
+            return verdict
+        now_ms = time.time_ns() // 1_000_000
+        sides: list[Session] = []
+        restore: list[Callable[[], None]] = []
+        try:
+            for endpoint in (self.oracle, self.subject):
+                if not endpoint.alive():
+                    endpoint.restart()
+                sides.append(Session(endpoint, protocol, stream.handshake, now_ms, self.timeout))
+                reset(sides[-1].control)
+                restore.append(remember_configuration(sides[-1].control, stream))
+            self._steps(stream, sides[0], sides[1], verdict)
+            if check_state and all(one.same for one in verdict.compared):
+                self._leftovers(sides[0], sides[1], verdict)
+                self._state(stream, sides[0], sides[1], verdict)
+        finally:
+            for side, put_back in zip(sides, restore, strict=False):
+                self._leave(side, put_back)
+        return verdict
+
+    def unfit(self, stream: Stream) -> str:
+        """Why the stream does not apply to this pair; empty when it does."""
+        for what, detail in stream.needs:
+            if what == "version":
+                wanted = tuple(int(part) for part in detail.split("."))
+                if self.oracle.version[: len(wanted)] < wanted:
+                    return f"the oracle is older than {detail}"
+            elif not self._able(what, detail):
+                return f"the oracle has no {detail or 'DEBUG'}"
+        return ""
+
+    def _able(self, what: str, detail: str) -> bool:
+        key = (what, detail)
+        if key not in self._abilities:
+            connection = self.oracle.connect()
+            if what == "debug":
+                self._abilities[key] = not connection.call(b"DEBUG", b"DIGEST").is_error
+            else:
+                children = connection.call(b"COMMAND", b"INFO", detail.encode()).children
+                self._abilities[key] = bool(children and children[0].children)
+            connection.close()
+        return self._abilities[key]
+
+    def _steps(self, stream: Stream, oracle: Session, subject: Session, verdict: Verdict) -> None:
+        queued: dict[str, list[str]] = {}
+        for step in stream.steps:
+            failed = [side.begin(step) for side in (oracle, subject)]
+            frames = self._frames_awaited(step)
+            outcomes = [
+                Outcome(end=bad) if bad else side.finish(step, frames)
+                for side, bad in zip((oracle, subject), failed, strict=True)
+            ]
+            one = self.judge(step, outcomes[0], outcomes[1], queued.get(step.client))
+            if step.verb not in ("send", "close", "until") or not one.same:
+                verdict.compared.append(one)
+            follow_transaction(step, outcomes[0], one.rule, queued)
+            if not one.same and (outcomes[0].end or outcomes[1].end):
+                break
+
+    def _frames_awaited(self, step: Step) -> int:
+        if step.replies is not None:
+            return step.replies
+        if command_name(step.argv) in self.rules.reply_per_argument:
+            return max(1, len(step.argv) - 1)
+        return 1
+
+    def judge(self, step: Step, oracle: Outcome, subject: Outcome, queue: list[str] | None = None) -> Compared:
+        """Compare two outcomes. `queue` holds the rules of the commands that an EXEC is about to answer."""
+        rule = step.rule or self.rules.for_command(step.argv)
+        same = oracle.end == subject.end and len(oracle.frames) == len(subject.frames)
+        if same and step.verb == "scan":
+            same = oracle.raw == subject.raw
+        elif same and queue is not None and command_name(step.argv) == "EXEC" and step.rule is None:
+            same = all(_same_exec(queue, a, b) for a, b in zip(oracle.frames, subject.frames, strict=True))
+        elif same:
+            same = all(equal(rule, a, b) for a, b in zip(oracle.frames, subject.frames, strict=True))
+        return Compared(step, oracle, subject, rule, same)
+
+    def _leftovers(self, oracle: Session, subject: Session, verdict: Verdict) -> None:
+        left, right = oracle.leftovers(), subject.leftovers()
+        for name, outcome in left.items():
+            other = right.get(name, Outcome())
+            same = (outcome.end, outcome.raw) == (other.end, other.raw)
+            if not same:
+                step = Step("call", name, (b"PING",), line=_last_line(verdict))
+                verdict.compared.append(Compared(step, outcome, other, "exact", False, "left over at the end"))
+
+    def _state(self, stream: Stream, oracle: Session, subject: Session, verdict: Verdict) -> None:
+        for text_oracle, text_subject, what in compare_state(oracle.control, subject.control):
+            step = Step("state", "", what, line=_last_line(verdict))
+            one = Compared(step, text_oracle, text_subject, "exact", False, "state at the end")
+            verdict.compared.append(one)
+
+    def _leave(self, side: Session, put_back: Callable[[], None]) -> None:
+        """Restore the configuration, close the clients and wait until the server has noticed."""
+        try:
+            put_back()
+            for connection in side.clients.values():
+                connection.close()
+            deadline = time.monotonic() + 2.0
+            while time.monotonic() < deadline:
+                listed = side.control.call(b"CLIENT", b"LIST")
+                if listed.is_error or listed.text.count(b"\n") <= 1 or not side.endpoint.owned:
+                    break
+                time.sleep(POLL_SECONDS)
+        except (OSError, WireClosed, WireTimeout, WireGarbage):
+            pass
+        side.close()
+        if not side.endpoint.alive() and not side.endpoint.owned:
+            raise EndpointError(f"{side.endpoint.title} is gone")
+
+
+def follow_transaction(step: Step, oracle: Outcome, rule: str, queued: dict[str, list[str]]) -> None:
+    """Keep, per client inside MULTI, the rules of what was queued, so that EXEC's elements are compared by them."""
+    name = command_name(step.argv)
+    if step.verb != "call" or not oracle.frames:
+        return
+    text = oracle.frames[0].text
+    if name == "MULTI" and text == b"OK":
+        queued[step.client] = []
+    elif text == b"QUEUED" and step.client in queued:
+        queued[step.client].append(rule)
+    elif name in ("EXEC", "DISCARD", "RESET"):
+        queued.pop(step.client, None)
+
+
+def _same_exec(queue: list[str], oracle: Reply, subject: Reply) -> bool:
+    if oracle.kind != subject.kind or len(oracle.children) != len(subject.children):
+        return False
+    if len(oracle.children) != len(queue):
+        return oracle.raw == subject.raw
+    return all(equal(rule, a, b) for rule, a, b in zip(queue, oracle.children, subject.children, strict=True))
+
+
+def _last_line(verdict: Verdict) -> int:
+    return verdict.stream.steps[-1].line if verdict.stream.steps else 0
+
+
+def reset(control: Connection) -> None:
+    """Bring a server back to empty; what it does not know it may refuse."""
+    commands = [line.split() for line in RESETTING]
+    control.send(b"".join(encode_command(argv) for argv in commands))
+    for _ in commands:
+        control.read_reply()
+
+
+def remember_configuration(control: Connection, stream: Stream) -> Callable[[], None]:
+    """Read every directive that the stream will CONFIG SET; the result puts them back."""
+    names: dict[bytes, None] = {}
+    for step in stream.steps:
+        if len(step.argv) >= 3 and command_name(step.argv, 2) == "CONFIG SET":
+            names |= dict.fromkeys(word.lower() for word in step.argv[2::2])
+    before: dict[bytes, bytes] = {}
+    for name in names:
+        children = control.call(b"CONFIG", b"GET", name).children
+        before |= {key.text: value.text for key, value in zip(children[::2], children[1::2], strict=False)}
+
+    def put_back() -> None:
+        for name, value in before.items():
+            control.call(b"CONFIG", b"SET", name, value)
+
+    return put_back
+

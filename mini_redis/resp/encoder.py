@@ -1,0 +1,141 @@
+"""From values to bytes: how each reply type looks under RESP2 and under RESP3.
+
+One table a protocol, from Python type to a function that appends the encoded pieces to a list. A handler never
+asks which protocol its client speaks; what RESP2 cannot say is said here in its older way: a map is a flat array, a
+double is a bulk string, a boolean an integer, a push an array.
+
+A type that is not in a table is looked up by its bases once and remembered. A type without any known base is our
+mistake, and asserts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mini_redis.resp.reply import NO_REPLY, NULL_ARRAY, Push, Reply, ReplyError, SetReply, SimpleString, Verbatim
+from mini_redis.structures.numbers import format_double
+
+Write = Callable[[bytes], object]
+Encoder = Callable[[Any, Write, "EncoderTable"], None]
+
+
+class EncoderTable(dict[type, Encoder]):
+    """type -> encoder; a subclass is encoded as its nearest base."""
+
+    def __missing__(self, kind: type) -> Encoder:
+        for base in kind.__mro__:
+            if base in self:
+                self[kind] = self[base]
+                return self[base]
+        raise AssertionError(f"{kind.__name__} is not a reply type")
+
+
+def encode(value: Reply, protocol: int) -> bytes:
+    """`value` as the bytes that a client of `protocol` (2 or 3) reads. O(size)."""
+    pieces: list[bytes] = []
+    table = TABLES[protocol]
+    table[type(value)](value, pieces.append, table)
+    return b"".join(pieces)
+
+
+def _bulk(value: bytes, write: Write, table: EncoderTable) -> None:
+    write(b"$%d\r\n%b\r\n" % (len(value), value))
+
+
+def _simple(value: SimpleString, write: Write, table: EncoderTable) -> None:
+    write(b"+%b\r\n" % value)
+
+
+def _error(value: ReplyError, write: Write, table: EncoderTable) -> None:
+    write(b"-%b\r\n" % value.text.replace(b"\r", b" ").replace(b"\n", b" "))
+
+
+def _integer(value: int, write: Write, table: EncoderTable) -> None:
+    write(b":%d\r\n" % value)
+
+
+def _sequence(marker: bytes) -> Encoder:
+    def encode_sequence(value: list[Reply], write: Write, table: EncoderTable) -> None:
+        write(b"%b%d\r\n" % (marker, len(value)))
+        for element in value:
+            table[type(element)](element, write, table)
+
+    return encode_sequence
+
+
+def _map(header: Callable[[int], bytes]) -> Encoder:
+    def encode_map(value: dict[Reply, Reply], write: Write, table: EncoderTable) -> None:
+        write(header(len(value)))
+        for name, element in value.items():
+            table[type(name)](name, write, table)
+            table[type(element)](element, write, table)
+
+    return encode_map
+
+
+def _constant(encoded: bytes) -> Encoder:
+    return lambda value, write, table: write(encoded) and None
+
+
+def _resp2_double(value: float, write: Write, table: EncoderTable) -> None:
+    _bulk(format_double(value), write, table)
+
+
+def _resp2_bool(value: bool, write: Write, table: EncoderTable) -> None:
+    write(b":1\r\n" if value else b":0\r\n")
+
+
+def _resp3_double(value: float, write: Write, table: EncoderTable) -> None:
+    write(b",%b\r\n" % format_double(value))
+
+
+def _resp3_bool(value: bool, write: Write, table: EncoderTable) -> None:
+    write(b"#t\r\n" if value else b"#f\r\n")
+
+
+def _resp3_verbatim(value: Verbatim, write: Write, table: EncoderTable) -> None:
+    write(b"=%d\r\ntxt:%b\r\n" % (len(value) + 4, value))
+
+
+_array = _sequence(b"*")
+
+COMMON: dict[type, Encoder] = {
+    bytes: _bulk,
+    bytearray: _bulk,
+    SimpleString: _simple,
+    ReplyError: _error,
+    int: _integer,
+    list: _array,
+    tuple: _array,
+    type(NO_REPLY): lambda value, write, table: write(b"*-1\r\n" if value is NULL_ARRAY else b"") and None,
+}
+
+RESP2 = EncoderTable(
+    COMMON
+    | {
+        type(None): _constant(b"$-1\r\n"),
+        float: _resp2_double,
+        bool: _resp2_bool,
+        dict: _map(lambda pairs: b"*%d\r\n" % (2 * pairs)),
+        SetReply: _array,
+        Push: _array,
+        Verbatim: _bulk,
+    }
+)
+
+RESP3 = EncoderTable(
+    COMMON
+    | {
+        type(None): _constant(b"_\r\n"),
+        type(NULL_ARRAY): lambda value, write, table: write(b"_\r\n" if value is NULL_ARRAY else b"") and None,
+        float: _resp3_double,
+        bool: _resp3_bool,
+        dict: _map(lambda pairs: b"%%%d\r\n" % pairs),
+        SetReply: _sequence(b"~"),
+        Push: _sequence(b">"),
+        Verbatim: _resp3_verbatim,
+    }
+)
+
+TABLES = {2: RESP2, 3: RESP3}

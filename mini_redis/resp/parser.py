@@ -1,0 +1,295 @@
+"""From bytes to requests: a careful parser that is always right, and a fast path that is right when it answers.
+
+A request is an array of bulk strings, `*2\\r\\n$3\\r\\nGET\\r\\n$1\\r\\nk\\r\\n`, or for people with telnet an inline command,
+`GET k\\r\\n`. The bytes arrive in pieces cut anywhere, so the parser is a machine that is fed and asked:
+
+    parser.feed(chunk)
+    while batch := parser.next_batch():      # [[b"GET", b"k"], ...]; [] means: more bytes are needed
+        ...
+
+**Careful.** `_next_request` reads one request as Redis does (networking.c: processInlineBuffer, processMultibulkBuffer),
+with its limits, its exact error texts and its leniencies: the two bytes after a bulk string are skipped unread, and
+an array of no or negative length is no request. Its state is three fields: the arguments so far, how many are
+missing, and the length of the one that is being awaited.
+
+**Fast.** Parsing is the largest part of a pipelined command's cost, so whole chunks go to hiredis's reader, written
+in C. It was made for *replies* and accepts much that is no request, thus its answer is used only when it provably is what
+the careful parser would say:
+
+    (1) the chunk starts at a request's boundary, and with `*`;
+    (2) it ends at one: an empty array is appended, and it alone must come out last, as an array at the top level;
+    (3) each request is a list of bytes: joining them refuses everything else, nested lists included;
+    (4) each of these was a bulk string: the other things that hiredis returns as bytes start with `+`, `(` or `=`. If
+        the chunk holds none of these three bytes, nothing more needs to be checked; otherwise the requests are encoded
+        again and must give the chunk. The same comparison finds the whole requests of a chunk that ends within one.
+
+In all other cases the chunk is left, untouched, to the careful parser. That both agree on any input is a property in
+spec/test_parser.py. Without hiredis only the careful one runs; so it does for a client that has yet to authenticate,
+whose limits change as soon as it has.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+from mini_redis.resp.reply import ProtocolError
+from mini_redis.structures.numbers import parse_integer
+
+try:
+    import hiredis
+except ImportError:  # Pyodide, or a plain installation
+    hiredis = None
+
+MAX_INLINE = 64 * 1024  # an inline command, or the line of a length
+MAX_MULTIBULK = 2**31 - 1
+MAX_UNAUTHENTICATED_MULTIBULK = 10
+MAX_UNAUTHENTICATED_BULK = 16384
+SPACES = b" \n\r\t\v\f"
+WORD_ENDS = b" \n\r\t"
+QUOTES = b"\"'"
+
+Request = list[bytes]
+
+
+class RequestParser:
+    """The request stream of one client.
+
+    `max_bulk` is `proto-max-bulk-len` in bytes. `authenticated` lifts the limits that keep strangers from making the
+    server allocate; setting it takes effect with the next request.
+    """
+
+    __slots__ = ("_arguments", "_bulk_length", "_chunks", "_missing", "_need", "_reader", "authenticated", "max_bulk", "size")
+
+    def __init__(self, max_bulk: int = 512 * 1024 * 1024, *, authenticated: bool = True, fast: bool = True) -> None:
+        self.max_bulk = max_bulk
+        self.authenticated = authenticated
+        self.size = 0  # bytes that were fed and not yet parsed
+        self._chunks: list[bytes] = []
+        self._need = 0  # nothing can be parsed before this many bytes are there
+        self._missing = 0
+        self._bulk_length = -1
+        self._arguments: Request = []
+        self._reader: Any = hiredis.Reader() if fast and hiredis else None
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the stream. O(1)."""
+        self._chunks.append(chunk)
+        self.size += len(chunk)
+
+    def unread(self, requests: list[Request]) -> None:
+        """Give back requests of the last batch that cannot be run now. O(their bytes)."""
+        encoded = b"".join(map(encode_request, requests))
+        self._chunks.insert(0, encoded)
+        self.size += len(encoded)
+
+    @property
+    def awaits_bulk(self) -> int:
+        """How many bytes are missing of a large argument: what to ask the socket for."""
+        return max(0, self._need - self.size)
+
+    def next_batch(self) -> list[Request]:
+        """The next requests, at least one unless more bytes are needed; in time linear in the bytes.
+
+        Raises ProtocolError where the stream stops being RESP; the requests before that place were returned earlier.
+        """
+        if not self.size or self.size < self._need:
+            return []
+        chunks = self._chunks
+        chunk = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if not self._missing and self._reader is not None and self.authenticated and chunk[0] == 42:
+            requests, end = self._read_fast(chunk)
+            if end == len(chunk):
+                chunks.clear()
+                self.size = 0
+                if requests:
+                    return requests
+            elif end:
+                self._keep(chunk, end)
+                return requests
+        request, end = self._next_request(chunk)
+        self._keep(chunk, end)
+        return [request] if request else []
+
+    def _keep(self, chunk: bytes, start: int) -> None:
+        self._chunks = [chunk[start:]] if start < len(chunk) else []
+        self.size = len(chunk) - start
+
+    # --- Fast --------------------------------------------------------------------------------------------------------
+
+    def _read_fast(self, chunk: bytes) -> tuple[list[Request], int]:
+        """The requests at the chunk's start and where they end; ([], 0) when the careful parser must look."""
+        reader = self._reader
+        try:
+            reader.feed(chunk)
+            reader.feed(b"*0\r\n")
+            replies: list[Request] = list(iter(reader.gets, False))
+            whole = bool(replies) and replies.pop() == []
+            b"".join(chain.from_iterable(replies))
+        except (hiredis.HiredisError, TypeError):
+            self._reader = hiredis.Reader()
+            return [], 0
+        if whole and b"+" not in chunk and b"(" not in chunk and b"=" not in chunk:
+            return ([request for request in replies if request] if [] in replies else replies), len(chunk)
+        if not whole:
+            self._reader = hiredis.Reader()  # it still holds the unfinished request
+        encoded = b"".join(map(encode_request, replies))
+        if not chunk.startswith(encoded) or (whole and len(encoded) != len(chunk)):
+            return [], 0
+        return [request for request in replies if request], len(encoded)
+
+    # --- Careful -----------------------------------------------------------------------------------------------------
+
+    def _next_request(self, chunk: bytes) -> tuple[Request | None, int]:
+        """One request and where the rest begins; None for the request when its bytes are not all there."""
+        at = 0
+        while at < len(chunk):
+            if not self._missing:
+                if chunk[at] != 42:  # '*'
+                    request, at = self._inline(chunk, at)
+                    if request or not at or self._need:
+                        return request, at
+                    continue
+                at = self._multibulk_length(chunk, at)
+                if self._need:
+                    break
+                if not self._missing:
+                    continue  # *0 and *-1 ask for nothing
+            at = self._bulks(chunk, at)
+            if self._missing:
+                break
+            request, self._arguments = self._arguments, []
+            return request, at
+        return None, at
+
+    def _inline(self, chunk: bytes, at: int) -> tuple[Request | None, int]:
+        newline = chunk.find(b"\n", at)
+        if newline < 0:
+            if len(chunk) - at > MAX_INLINE:
+                raise ProtocolError(b"ERR Protocol error: too big inline request")
+            self._need = len(chunk) - at + 1
+            return None, at
+        self._need = 0
+        line = chunk[at:newline]
+        words = split_quoted(line[:-1] if line.endswith(b"\r") else line)
+        if words is None:
+            raise ProtocolError(b"ERR Protocol error: unbalanced quotes in request")
+        return words, newline + 1
+
+    def _multibulk_length(self, chunk: bytes, at: int) -> int:
+        line, end = self._length_line(chunk, at, b"ERR Protocol error: too big mbulk count string")
+        if line is None:
+            return at
+        length = parse_integer(line[1:])
+        if length is None or length > MAX_MULTIBULK:
+            raise ProtocolError(b"ERR Protocol error: invalid multibulk length")
+        if length > MAX_UNAUTHENTICATED_MULTIBULK and not self.authenticated:
+            raise ProtocolError(b"ERR Protocol error: unauthenticated multibulk length")
+        self._missing = max(0, length)
+        return end
+
+    def _bulks(self, chunk: bytes, at: int) -> int:
+        """Read arguments until the request is complete or the bytes run out; where it stopped."""
+        while self._missing:
+            if self._bulk_length < 0:
+                line, end = self._length_line(chunk, at, b"ERR Protocol error: too big bulk count string")
+                if line is None:
+                    break
+                if line[:1] != b"$":
+                    raise ProtocolError(b"ERR Protocol error: expected '$', got '%b'" % printable(line[:1] or b"\r"))
+                length = parse_integer(line[1:])
+                if length is None or length < 0 or length > self.max_bulk:
+                    raise ProtocolError(b"ERR Protocol error: invalid bulk length")
+                if length > MAX_UNAUTHENTICATED_BULK and not self.authenticated:
+                    raise ProtocolError(b"ERR Protocol error: unauthenticated bulk length")
+                at = end
+                self._bulk_length = length
+            end = at + self._bulk_length
+            if end + 2 > len(chunk):
+                self._need = end + 2 - at
+                break
+            self._arguments.append(chunk[at:end])
+            self._need = 0
+            self._bulk_length = -1
+            self._missing -= 1
+            at = end + 2
+        return at
+
+    def _length_line(self, chunk: bytes, at: int, too_big: bytes) -> tuple[bytes | None, int]:
+        """The line at `at` without its end, and where the next begins; None while it is incomplete."""
+        carriage_return = chunk.find(b"\r", at)
+        if carriage_return < 0 and len(chunk) - at > MAX_INLINE:
+            raise ProtocolError(too_big)
+        if carriage_return < 0 or carriage_return + 2 > len(chunk):
+            self._need = len(chunk) - at + 1
+            return None, at
+        self._need = 0
+        return chunk[at:carriage_return], carriage_return + 2
+
+
+def encode_request(arguments: Request) -> bytes:
+    """The canonical bytes of a request: an array of bulk strings. O(bytes)."""
+    parts = [b"*%d\r\n" % len(arguments)]
+    parts += [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments]
+    return b"".join(parts)
+
+
+def printable(text: bytes) -> bytes:
+    """Line ends would end the error reply early: they become spaces, as in Redis."""
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+HEX = frozenset(b"0123456789abcdefABCDEF")
+ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("b"): 8, ord("a"): 7}
+
+
+def split_quoted(line: bytes) -> list[bytes] | None:
+    """Split a line into arguments as redis-cli, inline commands and redis.conf do; None if a quote is not closed.
+
+    `"..."` knows \\n \\r \\t \\b \\a \\xHH and a backslash before anything else; `'...'` knows only \\'. A closing quote must
+    be followed by a space or the end. O(len(line)). Source: sdssplitargs, Redis 8.2.
+    """
+    line = line.split(b"\0", 1)[0]  # to C the line ends here
+    words: list[bytes] = []
+    at, end = 0, len(line)
+    while True:
+        while at < end and line[at] in SPACES:
+            at += 1
+        if at >= end:
+            return words
+        word = bytearray()
+        while at < end and line[at] not in WORD_ENDS:
+            if line[at] in QUOTES:
+                closed = _quoted(line, at, word)
+                if closed is None or (closed < end and line[closed] not in SPACES):
+                    return None
+                at = closed
+                break
+            word.append(line[at])
+            at += 1
+        words.append(bytes(word))
+
+
+def _quoted(line: bytes, at: int, word: bytearray) -> int | None:
+    """Append what stands between the quote at `at` and its partner to `word`; the place after, None if there is none."""
+    quote, end = line[at], len(line)
+    at += 1
+    while at < end:
+        char = line[at]
+        if char == quote:
+            return at + 1
+        if char == 92 and at + 1 < end:  # a backslash
+            escaped = line[at + 1]
+            if quote == 39:  # within '...' only the quote itself can be escaped
+                word.append(39 if escaped == 39 else 92)
+                at += 2 if escaped == 39 else 1
+            elif escaped == 120 and at + 3 < end and line[at + 2] in HEX and line[at + 3] in HEX:
+                word.append(int(line[at + 2 : at + 4], 16))
+                at += 4
+            else:
+                word.append(ESCAPES.get(escaped, escaped))
+                at += 2
+        else:
+            word.append(char)
+            at += 1
+    return None

@@ -1,0 +1,114 @@
+"""What a command can answer: the reply types, and the error texts in one place.
+
+Handlers return plain Python values and never see the wire. The Python type *is* the RESP type:
+
+    bytes, bytearray   bulk string          None          null
+    SimpleString       simple string (OK)   NULL_ARRAY    null, but an array for RESP2 clients
+    int                integer              list, tuple   array
+    float              double               dict          map (RESP2: flat array)
+    bool               boolean              SetReply      set (RESP2: array)
+    ReplyError         error                Push          out-of-band push (RESP2: array)
+    Verbatim           verbatim string      NO_REPLY      nothing at all is sent
+
+How each looks under RESP2 and RESP3 is the business of `encoder.py` alone.
+
+A client's mistake is a raised `ReplyError`. The texts are protocol: clients match on their first word, test
+suites on all of them, so they are those of Redis 8.2.3 to the letter and every one that is used by more than
+one command stands here.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+# Anything of the table above. A recursive union would be exact, but `list` being invariant makes such a type
+# fight its users; the encoder refuses what is not in the table.
+Reply: TypeAlias = object
+
+
+class SimpleString(bytes):
+    """A status such as OK; short, and never a user's data."""
+
+    __slots__ = ()
+
+
+class SetReply(list[Reply]):
+    """An unordered collection without duplicates. The caller guarantees both."""
+
+    __slots__ = ()
+
+
+class Push(list[Reply]):
+    """A message the client did not ask for; the first element names its kind."""
+
+    __slots__ = ()
+
+
+class Verbatim(bytes):
+    """Text for humans (INFO, CLIENT LIST): `txt` to RESP3 clients, a bulk string to others."""
+
+    __slots__ = ()
+
+
+class _Marker:
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+NULL_ARRAY = _Marker("NULL_ARRAY")
+NO_REPLY = _Marker("NO_REPLY")
+
+OK = SimpleString(b"OK")
+QUEUED = SimpleString(b"QUEUED")
+PONG = SimpleString(b"PONG")
+RESET = SimpleString(b"RESET")
+
+
+class ReplyError(Exception):
+    """An error reply. `text` is what follows the minus sign: an upper-case code, a space, a sentence."""
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self.text = text
+
+    @property
+    def code(self) -> bytes:
+        """The first word, by which INFO errorstats counts: `ERR`, `WRONGTYPE`, `NOAUTH`..."""
+        return self.text.split(b" ", 1)[0]
+
+
+class ProtocolError(ReplyError):
+    """The bytes are not RESP. The client is told and then disconnected, for nobody knows where the next request starts."""
+
+
+# --- Any command ---------------------------------------------------------------------------------------------------
+SYNTAX_ERROR = ReplyError(b"ERR syntax error")
+NOT_AN_INTEGER = ReplyError(b"ERR value is not an integer or out of range")
+NOT_A_FLOAT = ReplyError(b"ERR value is not a valid float")
+OUT_OF_RANGE = ReplyError(b"ERR value is out of range")
+WRONG_TYPE = ReplyError(b"WRONGTYPE Operation against a key holding the wrong kind of value")
+NO_SUCH_KEY = ReplyError(b"ERR no such key")
+SAME_OBJECT = ReplyError(b"ERR source and destination objects are the same")
+INVALID_DB_INDEX = ReplyError(b"ERR invalid DB index")
+DB_INDEX_OUT_OF_RANGE = ReplyError(b"ERR DB index is out of range")
+
+# --- Who may say what: authentication, memory, transactions ----------------------------------------------------------
+NO_AUTH = ReplyError(b"NOAUTH Authentication required.")
+WRONG_PASS = ReplyError(b"WRONGPASS invalid username-password pair or user is disabled.")
+OUT_OF_MEMORY = ReplyError(b"OOM command not allowed when used memory > 'maxmemory'.")
+NESTED_MULTI = ReplyError(b"ERR MULTI calls can not be nested")
+EXEC_WITHOUT_MULTI = ReplyError(b"ERR EXEC without MULTI")
+DISCARD_WITHOUT_MULTI = ReplyError(b"ERR DISCARD without MULTI")
+EXEC_ABORT = ReplyError(b"EXECABORT Transaction discarded because of previous errors.")
+WATCH_INSIDE_MULTI = ReplyError(b"ERR WATCH inside MULTI is not allowed")
+NOT_ALLOWED_IN_MULTI = ReplyError(b"ERR Command not allowed inside a transaction")
+
+
+def wrong_arity(command: bytes) -> ReplyError:
+    """`command` is the lower-case full name, `client|kill` for a subcommand."""
+    return ReplyError(b"ERR wrong number of arguments for '%b' command" % command)
