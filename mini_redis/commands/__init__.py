@@ -5,3 +5,7 @@
 """
 
 from __future__ import annotations
+
+from mini_redis.commands import command
+
+__all__ = ["command"]

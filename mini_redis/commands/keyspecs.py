@@ -24,6 +24,7 @@ does not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -169,20 +170,15 @@ def _range(spec: KeySpec, first: int, argc: int) -> range:
 
 def _counted(at: int, argv: Sequence[bytes]) -> range:
     """The indices of the keys that the count at `at` announces, empty if it is no count or leaves the call."""
-    count = strict_integer(argv[at]) if at < len(argv) else None
-    if count is None or count < 1 or at + count >= len(argv):
+    # Leniently read, as C's atoi does: what is not a number counts as 0, and what follows the digits is not looked at.
+    number = _LEADING_INTEGER.match(argv[at]) if at < len(argv) else None
+    count = int(number[0]) if number else 0
+    if count < 1 or at + count >= len(argv):
         return range(0)
     return range(at + 1, at + 1 + count)
 
 
-def strict_integer(raw: bytes) -> int | None:
-    """The integer that `raw` spells in the one canonical way, else None."""
-    if not raw or len(raw) > 20:
-        return None
-    digits = raw[1:] if raw[:1] == b"-" else raw
-    if not digits.isdigit() or (digits[:1] == b"0" and raw != b"0"):
-        return None
-    return int(raw)
+_LEADING_INTEGER: Final = re.compile(rb"\s*[+-]?[0-9]{1,18}")
 
 
 def keys_of_set(argv: Sequence[bytes]) -> Positions:
