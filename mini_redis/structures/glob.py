@@ -131,7 +131,7 @@ def _skip_stars(pattern: bytes, at: int) -> int:
 
 
 def _read_one(pattern: bytes, at: int, nocase: bool) -> tuple[frozenset[int], int]:
-    """Read the element at `at`, not a star, that stands for one byte: the bytes it accepts, and where the next begins."""
+    """Read the element at `at` (not a star), which stands for one byte: what it accepts, and where the next begins."""
     byte = pattern[at]
     if byte == _QUESTION:
         return _EVERY_BYTE, at + 1
