@@ -1,14 +1,14 @@
 """Which decimal digits stand for this double? Grisu2 (Loitsch 2010), as Redis writes scores and coordinates.
 
-`repr()` gives the shortest digits that read back as the same double. Redis asks for the same thing, but of an algorithm
-that works in 64 bits and so has to be careful: it accepts only digits that lie safely inside the interval of numbers that
-read back, narrowed by the possible error of its own arithmetic. One double in a thousand therefore gets a digit more
-than `repr()` writes (1.5471825031341819e-78 for 1.547182503134182e-78), and a reply that is compared byte for byte has
-to have that digit too. So this is the same arithmetic, step by step.
+`repr()` gives the shortest digits that read back as the same double. Redis asks for the same thing, but of an
+algorithm that works in 64 bits and so has to be careful: it accepts only digits that lie safely inside the interval of
+numbers that read back, narrowed by the possible error of its own arithmetic. One double in a thousand therefore gets a
+digit more than `repr()` writes (1.5471825031341819e-78 for 1.547182503134182e-78), and a reply that is compared byte
+for byte has to have that digit too. So this is the same arithmetic, step by step.
 
-The idea: scale the double by a power of ten taken from a table, so that its integer part fits in 32 bits. Write the digits
-of the interval's upper end until what is left is less than the width of the interval: any continuation lies inside now.
-Then lower the last digit as long as that comes closer to the double itself.
+The idea: scale the double by a power of ten taken from a table, so that its integer part fits in 32 bits. Write the
+digits of the interval's upper end until what is left is less than the width of the interval: any continuation lies
+inside now. Then lower the last digit as long as that comes closer to the double itself.
 
     |----------lower=====digits=====w==========upper---|
                <------------- delta ----------->

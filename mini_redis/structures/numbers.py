@@ -1,16 +1,15 @@
 """Which byte strings are numbers, and how is a number written? Redis is much stricter than Python on both questions.
 
 An integer is what `b"%d"` would have written for a signed 64 bit number, nothing else: no sign `+`, no leading zero, no
-`-0`, no spaces. This is why the round trip through `int()` *is* the test. It also decides OBJECT ENCODING: a string is
-`int` exactly when it is canonical.
+`-0`, no spaces. It also decides OBJECT ENCODING: a string is `int` exactly when it is canonical.
 
-A double is what C's strtod() takes up to the last byte: decimal or hexadecimal, an exponent, `inf` and `infinity` in any case
-and with a sign. Refused are NaN, anything with a space, overflow to infinity, and underflow to zero ("1e-400"; a
+A double is what C's strtod() takes up to the last byte: decimal or hexadecimal, an exponent, `inf`, `infinity` in any
+case and with a sign. Refused are NaN, anything with a space, overflow to infinity, and underflow to zero ("1e-400"; a
 subnormal result is fine).
 
-Doubles are written as integers up to 2**62 when they are integral, and else with the digits of grisu.py in one of three
-layouts, which are neither `repr()`'s nor printf's: plain integers with up to seven trailing zeros more than digits, plain
-decimals with up to six places or a small exponent, and else an exponent without padding: 1e+20, 1.5e-7.
+Doubles are written as integers up to 2**62 when they are integral, else with the digits of grisu.py in one of three
+layouts, which are neither `repr()`'s nor printf's: a plain integer with fewer than seven zeros appended, a plain decimal
+with up to six places or a small exponent, and else an exponent without padding: 1e+20, 1.5e-7.
 
 Verified against Redis 8.2.3.
 """
@@ -27,6 +26,7 @@ INT64_MAX = 2**63 - 1
 
 _LONGEST_INTEGER = len(b"%d" % INT64_MIN)
 _WRITTEN_AS_INTEGER = 2.0**62
+_ZERO = ord("0")
 
 _DECIMAL = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _HEXADECIMAL = re.compile(
@@ -36,19 +36,21 @@ _INFINITE = re.compile(rb"([+-]?)inf(?:inity)?", re.IGNORECASE).fullmatch
 
 
 def parse_integer(raw: bytes | bytearray) -> int | None:
-    """Read a signed 64 bit integer in its only spelling; None for everything else. O(len(raw)), short ones only.
+    """Read a signed 64 bit integer in its only spelling; None for everything else. O(1).
 
     Source: `string2ll` of Redis 8.2.3.
     """
     if len(raw) > _LONGEST_INTEGER:
         return None
-    try:
+    if raw.isdigit():
+        if raw[0] == _ZERO:
+            return 0 if len(raw) == 1 else None
         number = int(raw)
-    except ValueError:
-        return None
-    if b"%d" % number != raw or not INT64_MIN <= number <= INT64_MAX:
-        return None
-    return number
+        return number if number <= INT64_MAX else None
+    if raw[:1] == b"-" and raw[1:].isdigit() and raw[1] != _ZERO:
+        number = int(raw)
+        return number if number >= INT64_MIN else None
+    return None
 
 
 def is_canonical_integer(raw: bytes | bytearray) -> bool:
