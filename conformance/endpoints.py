@@ -250,7 +250,7 @@ def attach(host: str, port: int, flush: bool = False) -> Endpoint:
     except (OSError, WireClosed, WireTimeout) as error:
         raise EndpointError(f"{host}:{port} does not answer: {error}") from error
     if keys and not flush:
-        raise EndpointError(f"{host}:{port} holds {keys} keys; streams begin by emptying it: pass --flush if that is fine")
+        raise EndpointError(f"{host}:{port} holds {keys} keys and would be emptied: pass --flush if that is fine")
     return endpoint
 
 

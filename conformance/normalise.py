@@ -33,8 +33,9 @@ from typing import Any, TypeAlias
 from .wire import Reply
 
 Canonical: TypeAlias = object
-RULE_NAMES = (
-    "exact unordered deep pairs shape type within cursor fields clients info error ignore multi-line".split()
+RULE_NAMES = frozenset(
+    ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info")
+    + ("error", "ignore", "multi-line")
 )
 
 

@@ -369,10 +369,11 @@ class Duel:
                 verdict.compared.append(Compared(step, outcome, other, "exact", False, "left over at the end"))
 
     def _state(self, stream: Stream, oracle: Session, subject: Session, verdict: Verdict) -> None:
-        for text_oracle, text_subject, what in compare_state(oracle.control, subject.control):
+        differences = list(compare_state(oracle.control, subject.control))
+        for text_oracle, text_subject, what in differences or [(Outcome(), Outcome(), ())]:
             step = Step("state", "", what, line=_last_line(verdict))
-            one = Compared(step, text_oracle, text_subject, "exact", False, "state at the end")
-            verdict.compared.append(one)
+            note = "state at the end" if differences else ""
+            verdict.compared.append(Compared(step, text_oracle, text_subject, "exact", not differences, note))
 
     def _leave(self, side: Session, put_back: Callable[[], None]) -> None:
         """Restore the configuration, close the clients and wait until the server has noticed."""

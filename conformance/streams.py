@@ -127,7 +127,7 @@ def _always_quoted(data: bytes) -> str:
 
 
 def split_words(text: bytes) -> list[tuple[bytes, bool]]:
-    """Words by redis-cli's quoting rules, each with whether any of it was quoted. ValueError if a quote is unbalanced."""
+    """Words by redis-cli's quoting rules, each with whether any of it was quoted. ValueError for bad quotes."""
     words: list[tuple[bytes, bool]] = []
     at, end = 0, len(text)
     while True:

@@ -1,0 +1,107 @@
+"""The command line: `python -m conformance run | fuzz | list`.
+
+Exit code: 0 the servers are the same, 1 they differ, 2 the comparison could not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import streams as stream_files
+from .compare import Comparison, compare_streams
+from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
+from .report import Finding, Run, as_json, render
+from .runner import Duel
+from .streams import Stream, StreamError
+
+SAME, DIFFERENT, COULD_NOT_RUN = 0, 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = build_parser().parse_args(arguments)
+    try:
+        return int(options.action(options))
+    except (EndpointError, StreamError, OSError, ValueError) as error:
+        print(f"could not run: {error}", file=sys.stderr)
+        return COULD_NOT_RUN
+    except KeyboardInterrupt:
+        return COULD_NOT_RUN
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m conformance", description="Two servers, the same bytes, every difference."
+    )
+    actions = parser.add_subparsers(required=True, metavar="run | fuzz | list")
+    run = actions.add_parser("run", help="run curated streams against two servers")
+    add_endpoints(run)
+    run.add_argument("--streams", nargs="+", type=Path, metavar="PATH", help="files, folders or names (string/set)")
+    run.add_argument("--protocol", choices=("2", "3", "both"), default="both")
+    run.set_defaults(action=run_streams)
+    listing = actions.add_parser("list", help="list streams and what they teach")
+    listing.add_argument("--streams", nargs="+", type=Path, metavar="PATH")
+    listing.set_defaults(action=list_streams)
+    return parser
+
+
+def add_endpoints(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(NAMES)
+    parser.add_argument("--subject", default="mini_redis", help=f"HOST:PORT or one of {names} (default mini_redis)")
+    parser.add_argument("--oracle", default="redis-8.2", help=f"HOST:PORT or one of {names} (default redis-8.2)")
+    parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
+    parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="how long a reply is awaited")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the run as JSON")
+    parser.add_argument("--no-shrink", action="store_true", help="do not look for shorter streams")
+    parser.add_argument("--limit", type=int, default=40, metavar="N", help="differences to print in full (default 40)")
+    parser.add_argument("--quiet", action="store_true", help="the table alone")
+
+
+def open_both(options: argparse.Namespace) -> tuple[Endpoint, Endpoint]:
+    oracle = open_endpoint(options.oracle, options.flush)
+    try:
+        return oracle, open_endpoint(options.subject, options.flush)
+    except BaseException:
+        oracle.stop()
+        raise
+
+
+def run_streams(options: argparse.Namespace) -> int:
+    streams = [stream_files.load(path) for path in stream_files.find(options.streams)]
+    protocols = (2, 3) if options.protocol == "both" else (int(options.protocol),)
+    oracle, subject = open_both(options)
+    try:
+        comparison = Comparison(Duel(oracle, subject, options.timeout), shrinks=0 if options.no_shrink else 12)
+        run = compare_streams(comparison, streams, protocols, show_progress)
+        run.whole = options.streams is None
+    finally:
+        subject.stop()
+        oracle.stop()
+    return conclude(run, options)
+
+
+def conclude(run: Run, options: argparse.Namespace) -> int:
+    """Print the report, write the JSON, turn the run into an exit code."""
+    print(render(run, verbose=not options.quiet, limit=options.limit))
+    if options.json is not None:
+        options.json.write_text(as_json(run), "utf-8")
+    return run.exit_code
+
+
+def show_progress(stream: Stream, protocol: int, findings: list[Finding]) -> None:
+    if sys.stderr.isatty():
+        mark = f"{len(findings)} differ" if findings else "same"
+        print(f"\r\x1b[K{stream.name} RESP{protocol}: {mark}", end="", file=sys.stderr, flush=True)
+
+
+def list_streams(options: argparse.Namespace) -> int:
+    for path in stream_files.find(options.streams):
+        stream = stream_files.load(path)
+        first_line = stream.teaches.partition("\n")[0]
+        print(f"{stream.name:<32}{len(stream.steps):>5} steps  {first_line}")
+    return SAME
+
+
+if __name__ == "__main__":
+    sys.exit(main())

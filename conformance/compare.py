@@ -1,0 +1,107 @@
+"""A run: streams, protocols, two endpoints; differences explained, shrunk and collected.
+
+This is what the command line, pytest and other programs call. Everything it finds is in the `Run` it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from .divergences import Divergence
+from .divergences import load as load_divergences
+from .endpoints import Endpoint
+from .report import Finding, Run, row_name
+from .runner import Duel, Verdict
+from .shrink import shrink
+from .streams import Stream
+from .wire import Reply, quote_command
+
+
+@dataclass
+class Comparison:
+    """Collects verdicts into a Run. `shrinks` bounds how many findings are shrunk, the first of each command."""
+
+    duel: Duel
+    divergences: list[Divergence] = field(default_factory=load_divergences)
+    shrinks: int = 12
+    run: Run = field(init=False)
+    _exercised: set[int] = field(default_factory=set)
+    _differed: set[int] = field(default_factory=set)
+    _shrunk: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.run = Run(self.duel.oracle.title, self.duel.subject.title)
+        self.run.oracle_commands = list_commands(self.duel.oracle)
+        self.run.subject_commands = list_commands(self.duel.subject) & (
+            self.run.oracle_commands or list_commands(self.duel.subject)
+        )
+
+    def stream(self, stream: Stream, protocol: int) -> list[Finding]:
+        """Run one stream under one protocol; its findings, known ones included."""
+        verdict = self.duel.run(stream, protocol)
+        self.run.verdicts.append(verdict)
+        findings = self._explain(verdict)
+        self.run.findings += findings
+        for finding in findings:
+            name = row_name(finding.compared.step)
+            if finding.known is None and name not in self._shrunk and len(self._shrunk) < self.shrinks:
+                self._shrunk.add(name)
+                finding.shortest = shrink(self.duel, verdict, finding.compared)
+        return findings
+
+    def finish(self) -> Run:
+        """The run, with the known differences that no longer differ."""
+        self.run.obsolete = [self.divergences[n] for n in sorted(self._exercised - self._differed)]
+        return self.run
+
+    def _explain(self, verdict: Verdict) -> list[Finding]:
+        findings: list[Finding] = []
+        for one in verdict.compared:
+            command, line = row_name(one.step), quote_command(one.step.argv)
+            known: Divergence | None = None
+            for number, entry in enumerate(self.divergences):
+                names = (self.duel.subject.name, self.duel.oracle.name)
+                if entry.covers(*names, command, verdict.stream.name, line, verdict.protocol):
+                    self._exercised.add(number)
+                    if not one.same:
+                        self._differed.add(number)
+                        known = known or entry
+            if not one.same:
+                findings.append(Finding(verdict, one, known=known))
+        return findings
+
+
+def compare_streams(
+    comparison: Comparison,
+    streams: Iterable[Stream],
+    protocols: tuple[int, ...] = (2, 3),
+    progress: Callable[[Stream, int, list[Finding]], None] | None = None,
+) -> Run:
+    """Run every stream under every protocol it is for."""
+    for stream in streams:
+        for protocol in protocols:
+            if protocol in stream.protocols:
+                findings = comparison.stream(stream, protocol)
+                if progress is not None:
+                    progress(stream, protocol, findings)
+    return comparison.finish()
+
+
+def list_commands(endpoint: Endpoint) -> frozenset[str]:
+    """Commands and subcommands by COMMAND, in capitals, `CONFIG GET` for subcommands; empty if it cannot tell."""
+    connection = endpoint.connect()
+    try:
+        reply = connection.call(b"COMMAND")
+    finally:
+        connection.close()
+    return frozenset(_names(reply))
+
+
+def _names(reply: Reply) -> Iterable[str]:
+    for entry in reply.children:
+        if not entry.children:
+            continue
+        yield entry.children[0].text.decode("utf-8", "replace").upper().replace("|", " ")
+        if len(entry.children) > 9:
+            yield from _names(entry.children[9])

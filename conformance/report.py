@@ -1,0 +1,276 @@
+"""What a person reads: the table of commands, and each difference with the shortest way to see it again.
+
+Plain text on purpose. A run's data (`Run`) is complete, so that other faces (JSON now; JUnit, HTML, a badge) are drawn
+from it without running anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .divergences import Divergence
+from .normalise import command_name
+from .outcome import Outcome
+from .runner import Compared, Verdict
+from .streams import Step, Stream
+from .wire import Reply, quote_command
+
+SHOWN_BYTES = 1200
+# Commands that have subcommands are counted by their first two words.
+CONTAINERS = frozenset(
+    ("ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DEBUG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT")
+    + ("PUBSUB", "SCRIPT", "SLOWLOG", "XGROUP", "XINFO")
+)
+
+
+@dataclass
+class Finding:
+    """One difference and, once shrunk, the stream that shows it. `known` is the divergence that explains it."""
+
+    verdict: Verdict
+    compared: Compared
+    shortest: Stream | None = None
+    known: Divergence | None = None
+
+
+@dataclass
+class Run:
+    """Everything that a run found out. `whole` says that every stream took part, so that gaps are worth naming."""
+
+    oracle: str
+    subject: str
+    verdicts: list[Verdict] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    obsolete: list[Divergence] = field(default_factory=list)
+    oracle_commands: frozenset[str] = frozenset()
+    subject_commands: frozenset[str] = frozenset()
+    whole: bool = False
+
+    @property
+    def unexplained(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.known is None]
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.unexplained or self.obsolete else 0
+
+
+def row_name(step: Step) -> str:
+    """The row a step belongs to: the command, or command and subcommand."""
+    if step.verb == "state":
+        return "(state)"
+    if not step.argv:
+        return f"({step.verb})"
+    name = command_name(step.argv)
+    return command_name(step.argv, 2) if name in CONTAINERS and len(step.argv) > 1 else name
+
+
+@dataclass
+class Row:
+    """One command's counts, by protocol."""
+
+    compared: dict[int, int] = field(default_factory=lambda: {2: 0, 3: 0})
+    differing: dict[int, int] = field(default_factory=lambda: {2: 0, 3: 0})
+    known: int = 0
+
+
+def rows(run: Run) -> dict[str, Row]:
+    """Counts per command, in the order of names. Words that the oracle does not know are one row, `(unknown)`."""
+    table: dict[str, Row] = {}
+    explained = {id(finding.compared) for finding in run.findings if finding.known is not None}
+    for verdict in run.verdicts:
+        for one in verdict.compared:
+            name = row_name(one.step)
+            if run.oracle_commands and name[0] != "(" and name.split()[0] not in run.oracle_commands:
+                name = "(unknown)"
+            elif run.oracle_commands and " " in name and name not in run.oracle_commands:
+                name = name.split()[0] + " (other)"
+            row = table.setdefault(name, Row())
+            row.compared[verdict.protocol] += 1
+            if not one.same:
+                if id(one) in explained:
+                    row.known += 1
+                else:
+                    row.differing[verdict.protocol] += 1
+    return dict(sorted(table.items()))
+
+
+def render(run: Run, verbose: bool = True, limit: int = 40) -> str:
+    """The whole report."""
+    findings = _findings(run, limit) if verbose else ()
+    parts = [*findings, _table(run), *_not_exercised(run), *_obsolete(run), _summary(run)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _table(run: Run) -> str:
+    lines = [f"{'command':<34}{'RESP2':>8}{'RESP3':>8}{'differ':>9}{'known':>8}"]
+    lines.append("-" * len(lines[0]))
+    for name, row in rows(run).items():
+        differing = sum(row.differing.values())
+        mark = f"{differing or '.':>9}{row.known or '.':>8}"
+        shown = name if len(name) <= 33 else name[:30] + "..."
+        lines.append(f"{shown:<34}{row.compared[2]:>8}{row.compared[3]:>8}{mark}")
+    return "\n".join(lines)
+
+
+def _summary(run: Run) -> str:
+    compared = sum(len(verdict.compared) for verdict in run.verdicts)
+    skipped = [verdict for verdict in run.verdicts if verdict.skipped]
+    lines = [
+        f"subject {run.subject}, oracle {run.oracle}",
+        f"{len(run.verdicts) - len(skipped)} streams run, {len(skipped)} skipped; "
+        f"{compared} replies and states compared: "
+        f"{len(run.unexplained)} differences, {len(run.findings) - len(run.unexplained)} known",
+    ]
+    reasons: dict[str, int] = {}
+    for verdict in skipped:
+        reasons[verdict.skipped] = reasons.get(verdict.skipped, 0) + 1
+    lines += [f"  skipped {count}: {reason}" for reason, count in reasons.items()]
+    return "\n".join(lines)
+
+
+def _not_exercised(run: Run) -> Iterator[str]:
+    if not run.whole:
+        return
+    seen = set(rows(run))
+    missing = sorted(name for name in run.subject_commands if name not in seen)
+    missing = [name for name in missing if not any(other.startswith(name + " ") for other in run.subject_commands)]
+    if missing:
+        yield _wrapped("not exercised (the subject has them):", missing)
+
+
+def _wrapped(title: str, names: list[str]) -> str:
+    lines, line = [title], " "
+    for name in names:
+        if len(line) + len(name) > 110:
+            lines.append(line)
+            line = " "
+        line += f" {name},"
+    return "\n".join([*lines, line.rstrip(",")])
+
+
+def _obsolete(run: Run) -> Iterator[str]:
+    for divergence in run.obsolete:
+        yield f"known difference no longer differs, take it out of divergences.toml: {divergence.title}"
+
+
+def _findings(run: Run, limit: int) -> Iterator[str]:
+    for number, finding in enumerate(run.unexplained[:limit], 1):
+        yield show_finding(finding, number)
+    if len(run.unexplained) > limit:
+        yield f"... and {len(run.unexplained) - limit} more differences"
+
+
+def show_finding(finding: Finding, number: int = 1) -> str:
+    """One difference: where, what, both replies, and how to see it again."""
+    verdict, one = finding.verdict, finding.compared
+    where = f"{verdict.stream.path or verdict.stream.name}:{one.step.line}"
+    what = quote_command(one.step.argv) if one.step.verb == "state" else one.step.shown
+    lines = [f"[{number}] {where}  RESP{verdict.protocol}" + (f"  ({one.note})" if one.note else ""), f"    {what}"]
+    for title, outcome in (("oracle ", one.oracle), ("subject", one.subject)):
+        lines += _labelled(f"    {title}: ", outcome.shown())
+        if outcome.frames:
+            lines.append(f"             {_cut(repr(outcome.raw))}")
+    if (place := first_difference(one.oracle, one.subject)) is not None:
+        lines.append(f"    first difference: {place}")
+    if one.rule != "exact":
+        lines.append(f"    compared by: {one.rule}")
+    if finding.shortest is not None:
+        lines.append("    again:")
+        lines += [f"        {line}" for line in replay_script(finding.shortest, verdict.protocol).splitlines()]
+    return "\n".join(lines)
+
+
+def first_difference(oracle: Outcome, subject: Outcome) -> str | None:
+    """Where in a nested reply the two first part, for replies too long to compare by eye."""
+    if len(oracle.frames) != 1 or len(subject.frames) != 1:
+        return None
+    found = _path(oracle.frames[0], subject.frames[0], "")
+    if found is None or not found[0]:
+        return None
+    path, left, right = found
+    return f"at {path}: oracle {_cut(repr(left), 160)}, subject {_cut(repr(right), 160)}"
+
+
+def _path(left: Reply, right: Reply, path: str) -> tuple[str, bytes, bytes] | None:
+    if left.raw == right.raw:
+        return None
+    if left.kind != right.kind or not left.children or not right.children:
+        return path, left.raw, right.raw
+    for index, (a, b) in enumerate(zip(left.children, right.children, strict=False)):
+        of_map = left.kind == "%" and index % 2
+        name = left.children[index - 1].text.decode("utf-8", "replace") if of_map else str(index)
+        if (found := _path(a, b, f"{path}[{name}]")) is not None:
+            return found
+    return f"{path} length", b"%d" % len(left.children), b"%d" % len(right.children)
+
+
+def _labelled(label: str, text: str) -> Iterator[str]:
+    first, *rest = _cut(text).split("\n")
+    yield label + first
+    for line in rest:
+        yield " " * len(label) + line
+
+
+def _cut(text: str, limit: int = SHOWN_BYTES) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 80]} ... ({len(text)} characters) ... {text[-60:]}"
+
+
+def replay_script(stream: Stream, protocol: int) -> str:
+    """One client and plain commands: lines for redis-cli. Otherwise the stream's own format, which run takes."""
+    clients = {step.client for step in stream.steps}
+    if len(clients) <= 1 and all(step.verb == "call" for step in stream.steps):
+        option = " -3" if protocol == 3 else ""
+        body = "\n".join(quote_command(step.argv) for step in stream.steps)
+        return f"redis-cli{option} -p PORT <<'EOF'\n{body}\nEOF"
+    return stream.to_text().strip()
+
+
+# ---- for programs ------------------------------------------------------------------------------------------------
+
+
+def as_json(run: Run) -> str:
+    """The run as JSON: the table, the findings, what was skipped. Raw bytes stand as latin-1 text."""
+
+    def outcome(one: Outcome) -> dict[str, Any]:
+        return {"raw": one.raw.decode("latin-1"), "end": one.end, "detail": one.detail, "shown": one.shown()}
+
+    def finding(one: Finding) -> dict[str, Any]:
+        step = one.compared.step
+        return {
+            "stream": one.verdict.stream.name,
+            "file": one.verdict.stream.path,
+            "line": step.line,
+            "protocol": one.verdict.protocol,
+            "command": row_name(step),
+            "argv": [word.decode("latin-1") for word in step.argv],
+            "rule": one.compared.rule,
+            "note": one.compared.note,
+            "oracle": outcome(one.compared.oracle),
+            "subject": outcome(one.compared.subject),
+            "known": one.known.title if one.known else None,
+            "replay": replay_script(one.shortest, one.verdict.protocol) if one.shortest else None,
+        }
+
+    table = {
+        name: {"compared": row.compared, "differing": row.differing, "known": row.known}
+        for name, row in rows(run).items()
+    }
+    document = {
+        "oracle": run.oracle,
+        "subject": run.subject,
+        "exit_code": run.exit_code,
+        "commands": table,
+        "findings": [finding(one) for one in run.findings],
+        "obsolete_divergences": [one.title for one in run.obsolete],
+        "skipped": {
+            f"{verdict.stream.name} RESP{verdict.protocol}": verdict.skipped
+            for verdict in run.verdicts
+            if verdict.skipped
+        },
+        "not_exercised": sorted(run.subject_commands - set(table)),
+    }
+    return json.dumps(document, indent=1) + "\n"
