@@ -5,8 +5,7 @@ hints while one types, and cluster clients route by it. All answers come from th
 command included; `docs.py` gives them their shape.
 
 COMMAND tells of the commands that exist here, so COUNT and LIST are shorter than a real server's as long as groups are
-missing. One simplification: COMMAND DOCS with the same name twice answers it once, where Redis sends a map with a
-repeated key.
+missing.
 """
 
 from __future__ import annotations

@@ -57,8 +57,16 @@ def describe_docs(command: Command) -> dict[bytes, Reply]:
 
 
 def describe_all(commands: Iterable[Command]) -> dict[bytes, Reply]:
-    """COMMAND DOCS of several commands, by full name."""
-    return {command.name: describe_docs(command) for command in commands}
+    """COMMAND DOCS of several commands, by full name; one that is asked for twice is there twice."""
+    return {_RepeatableName(command.name): describe_docs(command) for command in commands}
+
+
+class _RepeatableName(bytes):
+    """A map's key that equals no other: `COMMAND DOCS get get` answers a map with a repeated key."""
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 def key_flag_words(flags: int) -> SetReply:

@@ -170,15 +170,30 @@ def _range(spec: KeySpec, first: int, argc: int) -> range:
 
 def _counted(at: int, argv: Sequence[bytes]) -> range:
     """The indices of the keys that the count at `at` announces, empty if it is no count or leaves the call."""
-    # Leniently read, as C's atoi does: what is not a number counts as 0, and what follows the digits is not looked at.
-    number = _LEADING_INTEGER.match(argv[at]) if at < len(argv) else None
+    return _following(at, argv, _COUNT)
+
+
+def keys_of_sloppy_count(specs: Sequence[KeySpec], argv: Sequence[bytes]) -> Positions:
+    """Find the keys of a counted call whose count is spelled in no proper way (`01`, `2x`): Redis's second try.
+
+    It reads the count as C's atoi does, tells no flags, and names the key that is written to last.
+    """
+    counted = [spec for spec in specs if spec.counted]
+    if not counted or not isinstance(counted[0].begin, int):
+        return []
+    found = _following(counted[0].begin, argv, _LEADING_COUNT)
+    fixed = [spec.begin for spec in specs if not spec.counted and isinstance(spec.begin, int)]
+    return [(index, 0) for index in (*found, *fixed)] if found else []
+
+
+_COUNT: Final = re.compile(rb"[1-9][0-9]{0,17}\Z")
+_LEADING_COUNT: Final = re.compile(rb"\s*\+?[0-9]{1,18}")
+
+
+def _following(at: int, argv: Sequence[bytes], notation: re.Pattern[bytes]) -> range:
+    number = notation.match(argv[at]) if at < len(argv) else None
     count = int(number[0]) if number else 0
-    if count < 1 or at + count >= len(argv):
-        return range(0)
-    return range(at + 1, at + 1 + count)
-
-
-_LEADING_INTEGER: Final = re.compile(rb"\s*[+-]?[0-9]{1,18}")
+    return range(at + 1, at + 1 + count) if at + count < len(argv) else range(0)
 
 
 def keys_of_set(argv: Sequence[bytes]) -> Positions:

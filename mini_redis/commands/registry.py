@@ -22,13 +22,12 @@ command without handler is a container, and its arity refuses a call without sub
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from mini_redis.commands.history import HISTORY
-from mini_redis.commands.keyspecs import NOT_KEY, GetKeys, KeySpec, Positions, locate
+from mini_redis.commands.keyspecs import NOT_KEY, GetKeys, KeySpec, Positions, keys_of_sloppy_count, locate
 from mini_redis.commands.syntax import Argument, parse
 from mini_redis.resp.reply import Reply, ReplyError, SimpleString
 
@@ -156,9 +155,9 @@ class Command:
     def key_positions(self, argv: Sequence[bytes]) -> Positions:
         """Where the keys of a call are and what happens to them; empty also if the call is malformed. O(len(argv))."""
         positions = locate(self.key_specs, argv) if self.key_specs else None
-        if positions is None:
-            return self.getkeys(argv) if self.getkeys is not None else []
-        return positions
+        if positions is not None:
+            return positions
+        return self.getkeys(argv) if self.getkeys is not None else keys_of_sloppy_count(self.key_specs, argv)
 
     @property
     def legacy_range(self) -> tuple[int, int, int]:
@@ -355,12 +354,11 @@ def unknown_subcommand(parent: Command, word: bytes) -> ReplyError:
 
 
 _ECHOED: Final = 128
-_LINE_BREAKS: Final = re.compile(rb"[\r\n]")
 
 
 def _echo(word: bytes, at_most: int = _ECHOED) -> bytes:
-    """A client's word inside an error line: cut, ended by a zero byte as C strings are, and without line breaks."""
-    return _LINE_BREAKS.sub(b" ", bytes(word[:at_most]).partition(b"\0")[0])
+    """A client's word inside an error line: cut, and ended by a zero byte as C strings are."""
+    return word[:at_most].partition(b"\0")[0]
 
 
 def help_reply(name: str, *lines: str) -> Reply:
