@@ -7,5 +7,6 @@
 from __future__ import annotations
 
 from mini_redis.commands import command
+from mini_redis.commands.registry import COMMANDS
 
-__all__ = ["command"]
+__all__ = ["COMMANDS", "command"]
