@@ -10,13 +10,12 @@ missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mini_redis.commands.docs import describe_all, describe_info, key_flag_words
 from mini_redis.commands.keyspecs import Positions
 from mini_redis.commands.registry import (
-    COMMANDS,
     LOADING,
     NO_MANDATORY_KEYS,
     STALE,
@@ -44,13 +43,13 @@ if TYPE_CHECKING:
 )
 def command_(ctx: Context, argv: list[bytes]) -> Reply:
     """Describe every command."""
-    return [describe_info(each) for each in COMMANDS.values()]
+    return [describe_info(each) for each in _table(ctx).values()]
 
 
 @command("COMMAND COUNT", flags=LOADING | STALE, acl="connection", since="2.8.13", complexity="O(1)")
 def command_count(ctx: Context, argv: list[bytes]) -> Reply:
     """Count the commands; a container counts as one."""
-    return len(COMMANDS)
+    return len(_table(ctx))
 
 
 @command(
@@ -67,8 +66,8 @@ def command_docs(ctx: Context, argv: list[bytes]) -> Reply:
     Unknown names are left out.
     """
     if len(argv) == 2:
-        return describe_all(COMMANDS.values())
-    found = (lookup(name) for name in argv[2:])
+        return describe_all(_table(ctx).values())
+    found = (lookup(name, _table(ctx)) for name in argv[2:])
     return describe_all(each for each in found if each is not None)
 
 
@@ -82,7 +81,7 @@ def command_docs(ctx: Context, argv: list[bytes]) -> Reply:
 def command_getkeys(ctx: Context, argv: list[bytes]) -> Reply:
     """Find the keys in a call without making it."""
     call = argv[2:]
-    return [call[index] for index, _ in _keys_of_call(call)]
+    return [call[index] for index, _ in _keys_of_call(ctx, call)]
 
 
 @command(
@@ -95,7 +94,7 @@ def command_getkeys(ctx: Context, argv: list[bytes]) -> Reply:
 def command_getkeysandflags(ctx: Context, argv: list[bytes]) -> Reply:
     """Find the keys in a call and what would happen to each."""
     call = argv[2:]
-    return [[call[index], key_flag_words(flags)] for index, flags in _keys_of_call(call)]
+    return [[call[index], key_flag_words(flags)] for index, flags in _keys_of_call(ctx, call)]
 
 
 @command("COMMAND HELP", flags=LOADING | STALE, acl="connection", since="5.0.0", complexity="O(1)")
@@ -136,7 +135,7 @@ def command_info(ctx: Context, argv: list[bytes]) -> Reply:
     """Describe the named commands, or every one; null stands for an unknown name."""
     if len(argv) == 2:
         return command_(ctx, argv)
-    found = (lookup(name) for name in argv[2:])
+    found = (lookup(name, _table(ctx)) for name in argv[2:])
     return [None if each is None else describe_info(each) for each in found]
 
 
@@ -151,7 +150,13 @@ def command_info(ctx: Context, argv: list[bytes]) -> Reply:
 def command_list(ctx: Context, argv: list[bytes]) -> Reply:
     """Name the commands and subcommands, all or those that a filter lets through."""
     passes = _filter(argv[2:])
-    return [each.name for each in _with_subcommands() if passes(each)]
+    return [each.name for each in _with_subcommands(_table(ctx)) if passes(each)]
+
+
+def _table(ctx: Context) -> Mapping[bytes, Command]:
+    """The commands by the lower-case names under which this server offers them (see `rename-command`)."""
+    offered = ctx.server.command_table.table
+    return {name: live.command for name, live in offered.items() if name == name.lower()}
 
 
 def _filter(words: Sequence[bytes]) -> Callable[[Command], object]:
@@ -175,15 +180,15 @@ def _filter(words: Sequence[bytes]) -> Callable[[Command], object]:
             raise SYNTAX_ERROR
 
 
-def _with_subcommands() -> Iterator[Command]:
-    for each in COMMANDS.values():
+def _with_subcommands(table: Mapping[bytes, Command]) -> Iterator[Command]:
+    for each in table.values():
         yield each
         yield from each.subcommands.values()
 
 
-def _keys_of_call(call: Sequence[bytes]) -> Positions:
+def _keys_of_call(ctx: Context, call: Sequence[bytes]) -> Positions:
     """The keys of a call to be described; raises what COMMAND GETKEYS answers to a call that makes no sense."""
-    called = resolve(call)
+    called = resolve(call, _table(ctx))
     if called is None:
         raise ReplyError(b"ERR Invalid command specified")
     if not called.has_keys:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from mini_redis.commands.history import HISTORY
 from mini_redis.commands.keyspecs import NOT_KEY, GetKeys, KeySpec, Positions, keys_of_sloppy_count, locate
@@ -335,11 +335,18 @@ def resolve(argv: Sequence[bytes], table: Mapping[bytes, Command] = COMMANDS) ->
     return found.subcommands.get(argv[1].lower())
 
 
-def not_found(argv: Sequence[bytes], table: Mapping[bytes, Command] = COMMANDS) -> ReplyError:
-    """The error for a call that `resolve` finds no command for."""
+class MayContain(Protocol):
+    """A `Command`, or a server's own record of one."""
+
+    @property
+    def subcommands(self) -> Mapping[bytes, object]: ...
+
+
+def not_found(argv: Sequence[bytes], table: Mapping[bytes, MayContain] = COMMANDS) -> ReplyError:
+    """The error for a call that `resolve` finds no command for. `table` is by lower-case name, as is `COMMANDS`."""
     found = table.get(argv[0].lower())
     if found is not None and found.subcommands:
-        return unknown_subcommand(found, argv[1])
+        return unknown_subcommand(argv[0], argv[1])
     quoted = b""
     for word in argv[1:]:
         if len(quoted) >= _ECHOED:
@@ -348,9 +355,9 @@ def not_found(argv: Sequence[bytes], table: Mapping[bytes, Command] = COMMANDS) 
     return ReplyError(b"ERR unknown command '%b', with args beginning with: %b" % (_echo(argv[0]), quoted))
 
 
-def unknown_subcommand(parent: Command, word: bytes) -> ReplyError:
-    """The error for a container's second word that it does not know."""
-    return ReplyError(b"ERR unknown subcommand '%b'. Try %b HELP." % (_echo(word), parent.name.upper()))
+def unknown_subcommand(name: bytes, word: bytes) -> ReplyError:
+    """The error for a second word that the container called `name` (which may be a renamed one) does not know."""
+    return ReplyError(b"ERR unknown subcommand '%b'. Try %b HELP." % (_echo(word), name.upper()))
 
 
 _ECHOED: Final = 128
