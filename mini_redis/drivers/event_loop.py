@@ -1,0 +1,474 @@
+"""The event loop: one thread, many sockets. Redis's ae.c and networking.c in one file.
+
+Question it answers: how does one thread serve ten thousand clients? It never waits for any one of them. `poll` says
+which sockets have something; each gets one bounded read, whole commands are run, and at the end of the turn the
+replies go out, all those of a client in one send. A client that is slow to send has nothing to read, one that is slow
+to read has its replies kept; neither makes anybody else wait.
+
+    turn:  poll -> read and run -> cron if due -> effects: log, replies, closing
+
+The node decides, this file only does: it knows sockets and nothing of Redis.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from mini_redis.drivers.process import ProcessEnvironment, SystemClock, raise_open_files_limit
+from mini_redis.server.client import Client
+from mini_redis.server.clock import Clock
+from mini_redis.server.config import Config
+from mini_redis.server.effects import Append, Close, Effect, Exit, Listen, Log, Write
+from mini_redis.server.environment import Environment
+from mini_redis.server.node import Server
+
+READ_SIZE: Final = 64 * 1024
+LARGEST_READ: Final = 1024 * 1024  # while a large argument is on its way
+SEND_PIECES_AT_ONCE: Final = 64 * 1024 * 16
+ACCEPTS_PER_TURN: Final = 1000
+RESERVED_DESCRIPTORS: Final = 32
+IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
+LEVELS: Final = {"debug": ".-*#", "verbose": "-*#", "notice": "*#", "warning": "#", "nothing": ""}
+
+
+class SelectorPoller:
+    """`select.epoll`'s interface over the best that other systems have (kqueue, poll)."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+
+    def register(self, fd: int, events: int) -> None:
+        self._selector.register(fd, self._translate(events))
+
+    def modify(self, fd: int, events: int) -> None:
+        self._selector.modify(fd, self._translate(events))
+
+    def unregister(self, fd: int) -> None:
+        self._selector.unregister(fd)
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        return [
+            (key.fd, (IN if events & selectors.EVENT_READ else 0) | (OUT if events & selectors.EVENT_WRITE else 0))
+            for key, events in self._selector.select(timeout)
+        ]
+
+    def close(self) -> None:
+        self._selector.close()
+
+    @staticmethod
+    def _translate(events: int) -> int:
+        return (selectors.EVENT_READ if events & IN else 0) | (selectors.EVENT_WRITE if events & OUT else 0)
+
+
+class Connection:
+    """A client's socket, and the replies that it has not taken yet."""
+
+    __slots__ = ("client", "closing", "fd", "pending", "pending_bytes", "recv", "send", "sock")
+
+    client: Client
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.recv = sock.recv
+        self.send = sock.send
+        self.pending: deque[bytes | memoryview] = deque()
+        self.pending_bytes = 0
+        self.closing = False
+
+
+class EventLoop:
+    """Runs one node on real sockets. `run` returns the exit code when the node is told to stop.
+
+    `call_soon` is the only method that another thread may use.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock | None = None,
+        *,
+        seed: int | None = None,
+        environment: Environment | None = None,
+        on_tick: Callable[[], None] | None = None,
+        write_log: Callable[[str], None] | None = None,
+    ) -> None:
+        self.config = config
+        self._poller: Any = select.epoll() if hasattr(select, "epoll") else SelectorPoller()
+        environment = environment or ProcessEnvironment()
+        environment.multiplexing_api = "epoll" if hasattr(select, "epoll") else "selectors"
+        seed = int.from_bytes(os.urandom(8), "big") if seed is None else seed
+        self.server = Server(config, clock or SystemClock(), seed, environment)
+        self.worst_turn_ns = 0
+        self._on_tick = on_tick or (lambda: None)
+        self._write_log = write_log or self._print_log
+        self._connections: dict[int, Connection] = {}
+        self._listeners: dict[int, socket.socket] = {}
+        self._calls: deque[Callable[[], None]] = deque()
+        self._exit_code: int | None = None
+        self._waker, self._woken = socket.socketpair()
+        for end in (self._waker, self._woken):
+            end.setblocking(False)
+        self._poller.register(self._woken.fileno(), IN)
+        self._respect_descriptor_limit()
+
+    # --- Around the loop -------------------------------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Open the listening sockets that the configuration names. Raises OSError."""
+        self._stop_listening()
+        config = self.config
+        if config.port or (config.port == 0 and not config.unixsocket):
+            for address in config.bind:
+                self._listen_on(address.decode(), config.port)
+        if config.unixsocket:
+            self._listen_on_path(os.fsdecode(config.unixsocket))
+
+    @property
+    def port(self) -> int:
+        """The TCP port that is listened on, chosen by the system if the configuration said 0."""
+        for listener in self._listeners.values():
+            if listener.family != socket.AF_UNIX:
+                return int(listener.getsockname()[1])
+        return 0
+
+    def _listen_on(self, address: str, port: int) -> None:
+        optional = address.startswith("-")
+        address = address.removeprefix("-")
+        if address == "*":
+            address = "0.0.0.0"
+        if address == "::*":
+            address = "::"
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            listener = socket.socket(family, socket.SOCK_STREAM)
+        except OSError:
+            if optional:
+                return
+            raise
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((address, port))
+            listener.listen(self.config.tcp_backlog)
+        except OSError as error:
+            listener.close()
+            if optional and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                return
+            raise
+        self._add_listener(listener)
+
+    def _listen_on_path(self, path: str) -> None:
+        if os.path.exists(path):
+            os.unlink(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(path)
+        if self.config.unixsocketperm:
+            os.chmod(path, self.config.unixsocketperm)
+        listener.listen(self.config.tcp_backlog)
+        self._add_listener(listener)
+
+    def _add_listener(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
+        self._listeners[listener.fileno()] = listener
+        self._poller.register(listener.fileno(), IN)
+
+    def _stop_listening(self) -> None:
+        for fd, listener in self._listeners.items():
+            self._poller.unregister(fd)
+            if listener.family == socket.AF_UNIX:
+                os.unlink(listener.getsockname())
+            listener.close()
+        self._listeners.clear()
+
+    def _respect_descriptor_limit(self) -> None:
+        wanted = self.config.maxclients + RESERVED_DESCRIPTORS
+        granted = raise_open_files_limit(wanted)
+        if granted < wanted:
+            self.config.maxclients = granted - RESERVED_DESCRIPTORS
+            self.server.log("#", f"maxclients has been reduced to {self.config.maxclients} by the open files limit.")
+
+    def stop_on_signals(self) -> None:
+        """SIGTERM and SIGINT end the server cleanly. Only the main thread may ask for this."""
+
+        def handle(number: int, frame: object) -> None:
+            def shut_down() -> None:
+                self.server.log("#", f"Received {signal.Signals(number).name} scheduling shutdown...")
+                self.server.stop()
+
+            self.call_soon(shut_down)
+
+        signal.signal(signal.SIGTERM, handle)
+        signal.signal(signal.SIGINT, handle)
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Run `function` inside the loop's thread, at its next turn."""
+        self._calls.append(function)
+        try:
+            self._waker.send(b".")
+        except BlockingIOError:
+            pass  # it is awake already
+        except OSError:
+            pass  # it has ended
+
+    def run(self) -> int:
+        """Serve until the node says Exit; its code."""
+        try:
+            self._perform(self.server.take_effects())
+            while self._exit_code is None:
+                self._turn()
+            return self._exit_code
+        finally:
+            self._stop_listening()
+            for connection in list(self._connections.values()):
+                self._flush_last(connection)
+                connection.sock.close()
+            self._poller.close()
+            self._waker.close()
+            self._woken.close()
+
+    # --- One turn --------------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        server, connections = self.server, self._connections
+        wait_ms = server.next_tick_ms - server.clock.wall_us() // 1000
+        events = self._poller.poll(max(0.0, wait_ms / 1000) if wait_ms < 1000 else 1.0)
+        start_ns = time.perf_counter_ns()
+
+        receive = server.receive
+        for fd, event in events:
+            connection = connections.get(fd)
+            if connection is None:
+                self._other_event(fd)
+                continue
+            if event & OUT:
+                self._flush(connection)
+                if not event & ~OUT:
+                    continue
+            try:
+                wanted = connection.client.parser.awaits_bulk
+                data = connection.recv(READ_SIZE if wanted <= READ_SIZE else min(wanted, LARGEST_READ))
+            except BlockingIOError:
+                continue
+            except OSError:
+                data = b""
+            if data:
+                receive(connection.client, data)
+            else:
+                self._drop(connection)
+
+        if server.clock.wall_us() // 1000 >= server.next_tick_ms:
+            server.tick()
+            self._on_tick()
+        self._perform(server.take_effects())
+
+        turn_ns = time.perf_counter_ns() - start_ns
+        server.stats.turn(turn_ns)
+        if turn_ns > self.worst_turn_ns:
+            self.worst_turn_ns = turn_ns
+
+    def _other_event(self, fd: int) -> None:
+        if fd in self._listeners:
+            self._accept(self._listeners[fd])
+        elif fd == self._woken.fileno():
+            self._woken.recv(4096)
+            while self._calls:
+                self._calls.popleft()()
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, peer = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.ECONNABORTED, errno.EINTR):
+                    continue
+                self.server.log("#", f"Error accepting a client connection: {error.strerror}")
+                return
+            sock.setblocking(False)
+            if sock.family == socket.AF_UNIX:
+                path = listener.getsockname()
+                addresses = f"{path}:0", f"{path}:0"
+            else:
+                self._tune(sock)
+                addresses = _spelled(peer), _spelled(sock.getsockname())
+            connection = Connection(sock)
+            self._connections[connection.fd] = connection
+            self._poller.register(connection.fd, IN)
+            connection.client = self.server.connected(*addresses, connection.fd, connection)
+
+    def _tune(self, sock: socket.socket) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        seconds = self.config.tcp_keepalive
+        if not seconds:
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 3))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+    # --- Effects ---------------------------------------------------------------------------------------------------------
+
+    def _perform(self, effects: list[Effect]) -> None:
+        """Carry out a turn's effects in their order."""
+        for effect in effects:
+            if type(effect) is Write:
+                self._write(effect.client.connection, effect.data)  # type: ignore[arg-type]
+                continue
+            match effect:
+                case Close(client, flush):
+                    self._close(client.connection, flush)  # type: ignore[arg-type]
+                case Log(level, text):
+                    if level in LEVELS[self.config.loglevel]:
+                        self._write_log(self._log_line(level, text))
+                case Listen():
+                    self._listen_anew()
+                case Exit(code):
+                    self._exit_code = code
+                case Append():
+                    raise AssertionError("the log of writes is switched on only by a driver that keeps one")
+
+    def _write(self, connection: Connection, data: bytes) -> None:
+        if connection.pending:
+            connection.pending.append(data)
+            connection.pending_bytes += len(data)
+            self.server.unsent(connection.client, connection.pending_bytes)
+            return
+        try:
+            sent = connection.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._drop(connection)
+            return
+        if sent < len(data):
+            connection.pending.append(memoryview(data)[sent:])
+            connection.pending_bytes = len(data) - sent
+            self._poller.modify(connection.fd, IN | OUT)
+            self.server.unsent(connection.client, connection.pending_bytes)
+
+    def _flush(self, connection: Connection) -> None:
+        """The socket takes bytes again: give it what has waited, but no more than its share of this turn."""
+        given = 0
+        while connection.pending and given < SEND_PIECES_AT_ONCE:
+            piece = connection.pending[0]
+            try:
+                sent = connection.send(piece)
+            except BlockingIOError:
+                break
+            except OSError:
+                self._drop(connection)
+                return
+            given += sent
+            connection.pending_bytes -= sent
+            if sent < len(piece):
+                connection.pending[0] = memoryview(piece)[sent:]
+            else:
+                connection.pending.popleft()
+        self.server.unsent(connection.client, connection.pending_bytes)
+        if not connection.pending:
+            if connection.closing:
+                self._forget(connection)
+            else:
+                self._poller.modify(connection.fd, IN)
+
+    def _close(self, connection: Connection, flush: bool) -> None:
+        if connection.fd not in self._connections:
+            return
+        if flush and connection.pending:
+            connection.closing = True
+            self._poller.modify(connection.fd, OUT)
+        else:
+            self._forget(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        """The peer is gone."""
+        if connection.fd in self._connections:
+            self._forget(connection)
+            self.server.disconnected(connection.client)
+
+    def _forget(self, connection: Connection) -> None:
+        del self._connections[connection.fd]
+        self._poller.unregister(connection.fd)
+        connection.pending.clear()
+        connection.sock.close()
+
+    def _flush_last(self, connection: Connection) -> None:
+        """The process ends: one last try for what is pending, without waiting."""
+        for piece in connection.pending:
+            try:
+                connection.send(piece)
+            except OSError:
+                return
+
+    def _listen_anew(self) -> None:
+        try:
+            self.listen()
+        except OSError as error:
+            self.server.log("#", f"Could not listen: {error.strerror}")
+
+    # --- The log ---------------------------------------------------------------------------------------------------------
+
+    def _log_line(self, level: str, text: str) -> str:
+        now = time.time()
+        stamp = time.strftime("%d %b %Y %H:%M:%S", time.localtime(now))
+        return f"{os.getpid()}:M {stamp}.{int(now * 1000) % 1000:03d} {level} {text}"
+
+    def _print_log(self, line: str) -> None:
+        logfile = os.fsdecode(self.config.logfile)
+        if logfile:
+            with open(logfile, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        else:
+            print(line, file=sys.stdout, flush=True)
+
+
+class LoopThread:
+    """An event loop in a thread of its own; used as a context manager."""
+
+    def __init__(self, loop: EventLoop) -> None:
+        self.loop = loop
+        self._thread = threading.Thread(target=loop.run, name="mini-redis", daemon=True)
+
+    def __enter__(self) -> EventLoop:
+        self.loop.listen()
+        self._thread.start()
+        return self.loop
+
+    def __exit__(self, *exc: object) -> None:
+        self.loop.call_soon(self.loop.server.stop)
+        self._thread.join()
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Run `function` in the loop's thread and wait for what it returns."""
+        done = threading.Event()
+        result: list[Any] = []
+
+        def run() -> None:
+            try:
+                result.append(function())
+            finally:
+                done.set()
+
+        self.loop.call_soon(run)
+        done.wait()
+        return result[0]
+
+
+def _spelled(address: Any) -> str:
+    host, port = address[0], address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

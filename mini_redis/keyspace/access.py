@@ -1,0 +1,93 @@
+"""Access clocks: when, or how often, a key was used. What OBJECT IDLETIME and OBJECT FREQ answer.
+
+Redis keeps 24 bits in every object's header. Under an LFU policy they hold the minute of the last decay and an 8-bit
+*logarithmic* counter; otherwise the second of the last access. We have no header, a string being bare bytes, so the
+clocks are a dict beside the data:
+
+    lru:  key -> unix seconds of the last access
+    lfu:  key -> (minutes of the last decay) << 8 | counter
+
+The counter starts at 5, so that a new key is not evicted before it had a chance. An access raises it with
+probability 1 / ((counter - 5) * lfu-log-factor + 1): about a million hits saturate it at factor 10. It loses one for
+each `lfu-decay-time` minutes without access.
+
+**The lie.** A clock costs more than a small string itself. Past `FEW` keys, when no eviction policy and no earlier
+question asked for them, the clocks are dropped and a key is said to be idle since that moment or its own last access,
+whichever we know. The first OBJECT IDLETIME or FREQ switches them on for good.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+FEW = 65_536
+LFU_INIT = 5
+
+
+class AccessClocks:
+    """The clocks of one database. `touch` and the questions are O(1)."""
+
+    __slots__ = ("clocks", "decay_minutes", "default", "lfu", "log_factor", "rng", "wanted")
+
+    log_factor: int
+    decay_minutes: int
+    rng: Random
+
+    def __init__(self, lfu: bool, *, log_factor: int = 10, decay_minutes: int = 1, seed: int = 0) -> None:
+        self.lfu = lfu
+        self.log_factor = log_factor
+        self.decay_minutes = decay_minutes
+        self.rng = Random(seed)
+        self.clocks: dict[bytes, int] | None = {}
+        self.default = 0  # the clock of a key that was not used since the clocks were dropped
+        self.wanted = lfu
+
+    def touch(self, key: bytes, now_ms: int) -> None:
+        """`key` is used at `now_ms`."""
+        clocks = self.clocks
+        if clocks is None:
+            return
+        if self.lfu:
+            clocks[key] = self._accessed(clocks.get(key), now_ms // 60_000)
+            return
+        clocks[key] = now_ms // 1000
+        if len(clocks) > FEW and not self.wanted:
+            self.clocks = None
+            self.default = now_ms // 1000
+
+    def forget(self, key: bytes) -> None:
+        if self.clocks is not None:
+            self.clocks.pop(key, None)
+
+    def move(self, key: bytes, other: AccessClocks, new_key: bytes) -> None:
+        """RENAME, MOVE: the clock goes with the value."""
+        if self.clocks is not None and other.clocks is not None and key in self.clocks:
+            other.clocks[new_key] = self.clocks.pop(key)
+
+    def idle_seconds(self, key: bytes, now_ms: int) -> int:
+        """Whole seconds since the last access."""
+        return now_ms // 1000 - self._want().get(key, self.default or now_ms // 1000)
+
+    def frequency(self, key: bytes, now_ms: int) -> int:
+        """The logarithmic counter, decayed to `now_ms`: 0..255."""
+        clock = self._want().get(key)
+        return LFU_INIT if clock is None else self._decayed(clock, now_ms // 60_000)
+
+    def _want(self) -> dict[bytes, int]:
+        self.wanted = True
+        if self.clocks is None:
+            self.clocks = {}
+        return self.clocks
+
+    def _decayed(self, clock: int, minutes: int) -> int:
+        counter, since = clock & 255, minutes - (clock >> 8)
+        return max(0, counter - since // self.decay_minutes) if self.decay_minutes else counter
+
+    def _accessed(self, clock: int | None, minutes: int) -> int:
+        if clock is None:
+            return minutes << 8 | LFU_INIT
+        counter = self._decayed(clock, minutes)
+        above = max(0, counter - LFU_INIT)
+        if counter < 255 and self.rng.random() < 1.0 / (above * self.log_factor + 1):
+            counter += 1
+        return minutes << 8 | counter

@@ -1,0 +1,126 @@
+"""A client as the node knows it: identity, protocol, transaction, and the bytes in both directions.
+
+No socket: `connection` belongs to the driver, and the node never looks at it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mini_redis.resp.parser import RequestParser
+
+if TYPE_CHECKING:
+    from mini_redis.keyspace.database import Database
+    from mini_redis.server.command_table import LiveCommand
+    from mini_redis.server.context import Context
+
+# Values of `reply_mode`, CLIENT REPLY's three and the moment between SKIP and the command it skips.
+REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP = range(4)
+
+
+class Client:
+    """One connection.
+
+    `held` says that no further request may be run now: the client waits (`paused`) or is about to go (`closing`). It
+    is one flag so that the loop over a batch tests one thing.
+    """
+
+    __slots__ = (
+        "address", "authenticated", "closing", "commands_run", "connection", "context", "created_ms", "dirty_cas",
+        "dirty_exec", "fd", "held", "id", "last_command", "last_interaction_ms", "lib_name", "lib_ver", "local_address",
+        "name", "net_input", "net_output", "no_evict", "no_touch", "out", "parser", "paused", "queue", "queued_bytes",
+        "reply_mode", "resp", "soft_limit_since_ms", "unsent", "user", "watching",
+    )  # fmt: skip
+
+    context: Context
+
+    def __init__(self, number: int, parser: RequestParser, address: str, local_address: str, fd: int, now_ms: int) -> None:
+        self.id = number
+        self.parser = parser
+        self.address = address
+        self.local_address = local_address
+        self.fd = fd
+        self.connection: object = None
+        self.created_ms = now_ms
+        self.last_interaction_ms = now_ms
+
+        self.name = b""
+        self.lib_name = b""
+        self.lib_ver = b""
+        self.user = b"default"
+        self.authenticated = True
+        self.resp = 2
+        self.reply_mode = REPLY_ON
+        self.no_evict = False
+        self.no_touch = False
+
+        # MULTI: the queue is None outside of a transaction.
+        self.queue: list[tuple[LiveCommand, list[bytes]]] | None = None
+        self.queued_bytes = 0
+        self.dirty_exec = False
+        self.dirty_cas = False
+        self.watching: dict[tuple[int, bytes], bool] = {}  # (db, key) -> it was expired already when WATCHed
+
+        self.out: list[bytes] = []  # encoded replies of this turn
+        self.unsent = 0  # bytes that the socket has not taken yet
+        self.soft_limit_since_ms: int | None = None
+        self.held = False
+        self.paused = False
+        self.closing = False
+
+        self.last_command = b"NULL"
+        self.commands_run = 0
+        self.net_input = 0
+        self.net_output = 0
+
+    @property
+    def db(self) -> Database:
+        return self.context.db
+
+    @property
+    def query_buffer(self) -> int:
+        """Bytes that were received and not run: unparsed ones, and what MULTI has queued."""
+        return self.parser.size + self.queued_bytes
+
+    @property
+    def output_buffer(self) -> int:
+        """Bytes of replies that have not left."""
+        return self.unsent + sum(map(len, self.out))
+
+    @property
+    def kind(self) -> bytes:
+        """The class of CLIENT LIST TYPE and of `client-output-buffer-limit`."""
+        return b"normal"
+
+    @property
+    def flags(self) -> bytes:
+        """The letters of CLIENT LIST's `flags`, in its order."""
+        letters = b""
+        if self.queue is not None:
+            letters += b"x"
+        if self.paused:
+            letters += b"b"
+        if self.dirty_cas:
+            letters += b"d"
+        if self.closing:
+            letters += b"c"
+        if self.no_evict:
+            letters += b"e"
+        if self.no_touch:
+            letters += b"T"
+        return letters or b"N"
+
+    def enqueue(self, command: LiveCommand, argv: list[bytes]) -> None:
+        """Keep a call for EXEC."""
+        assert self.queue is not None
+        self.queue.append((command, argv))
+        self.queued_bytes += sum(map(len, argv))
+
+    def discard_transaction(self) -> None:
+        """Leave MULTI; the watched keys are the caller's to release."""
+        self.queue = None
+        self.queued_bytes = 0
+        self.dirty_exec = False
+        self.dirty_cas = False
+
+

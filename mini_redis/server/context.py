@@ -1,0 +1,66 @@
+"""What a command handler is given besides its arguments: one object per client, used for all its commands.
+
+A handler reads `ctx.db`, `ctx.now_ms`, `ctx.rng`; it says what it did with `ctx.changed`. Nothing else in a handler
+touches WATCH, notifications, replication or the log: they all hang on that one call.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from mini_redis.keyspace.notifications import notify
+
+if TYPE_CHECKING:
+    from mini_redis.keyspace.database import Database
+    from mini_redis.server.client import Client
+    from mini_redis.server.node import Server
+
+
+class Context:
+    """The world as one client's command sees it."""
+
+    __slots__ = ("client", "db", "server")
+
+    def __init__(self, server: Server, client: Client) -> None:
+        self.server = server
+        self.client = client
+        self.db: Database = server.keyspace.databases[0]
+
+    @property
+    def now_ms(self) -> int:
+        """Unix time in ms, frozen while a command, script or transaction runs."""
+        return self.server.keyspace.now_ms
+
+    @property
+    def rng(self) -> Random:
+        return self.server.rng
+
+    def changed(self, key: bytes, event: str, times: int = 1) -> None:
+        """`key` of the current database was modified, by `times` changes; `event` is its keyspace event.
+
+        Fails transactions that WATCH the key, counts towards the next save, announces the event, and makes the command
+        propagate.
+        """
+        server = self.server
+        server.dirty += times
+        if self.db.watched:
+            self.db.touch_watched(key)
+        if server.notify_flags:
+            notify(server.notify_flags, server.publish, self.db.id, key, event)
+
+    def notify(self, key: bytes, event: str) -> None:
+        """Announce an event that modifies nothing by itself."""
+        server = self.server
+        if server.notify_flags:
+            notify(server.notify_flags, server.publish, self.db.id, key, event)
+
+    def propagate_as(self, *argv: bytes) -> None:
+        """Replicas and the log see this call instead of the client's; said again, this one too."""
+        propagation = self.server.propagation
+        if propagation.active:
+            propagation.replace(self.db.id, list(argv))
+
+    def propagate_nothing(self) -> None:
+        """Replicas and the log do not see this command."""
+        self.server.propagation.suppress()

@@ -1,0 +1,37 @@
+"""What a node may ask of the process it lives in, beside time: facts for INFO, and the one file it writes at once.
+
+The defaults describe no process in particular, so that a node inside a test or a simulation answers the same bytes on
+every machine; the event loop's driver passes the real ones.
+"""
+
+from __future__ import annotations
+
+from mini_redis.resp.reply import ReplyError
+
+
+class Environment:
+    """Facts about the process. All values are as INFO shows them."""
+
+    os = "simulated"
+    arch_bits = 64
+    multiplexing_api = "none"
+    python = ""
+    process_id = 0
+    executable = "mini-redis"
+    config_file = ""
+
+    def resident_bytes(self) -> int:
+        """Resident memory of the process."""
+        return 0
+
+    def total_memory_bytes(self) -> int:
+        """Memory of the machine."""
+        return 0
+
+    def cpu_seconds(self) -> tuple[float, float, float, float]:
+        """System and user time of the process, then of its children."""
+        return 0.0, 0.0, 0.0, 0.0
+
+    def write_file(self, path: str, data: bytes) -> None:
+        """Replace a file as one step. Raises ReplyError with the system's reason."""
+        raise ReplyError(b"ERR there is no file system here")

@@ -1,0 +1,182 @@
+"""The life of a command: parse -> look up -> gates -> handler -> announce -> propagate -> encode.
+
+Read this file from `process` downwards. It is the hottest path of the server, which is why a few things are spelled
+out where a call would read better.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from mini_redis.resp.encoder import encode
+from mini_redis.resp.reply import EXEC_ABORT, NO_REPLY, OK, QUEUED, ProtocolError, Reply, ReplyError, wrong_arity
+from mini_redis.server.client import REPLY_ON, REPLY_SKIP, REPLY_SKIP_NEXT
+from mini_redis.server.gates import Postponed
+
+if TYPE_CHECKING:
+    from mini_redis.server.client import Client
+    from mini_redis.server.command_table import LiveCommand
+    from mini_redis.server.node import Server
+
+Request = list[bytes]
+SLOW_NS = 1_000_000  # a command longer than this lets the next one see a new time
+EXACT_US = 1024  # latencies below are counted exactly, above to three digits
+
+
+def process(server: Server, client: Client) -> None:
+    """Run every whole request that the client has sent, until it has to wait or goes."""
+    parser = client.parser
+    try:
+        while not client.held:
+            batch = parser.next_batch()
+            if not batch:
+                return
+            for number, argv in enumerate(batch):
+                if client.held:
+                    parser.unread(batch[number:])
+                    return
+                try:
+                    execute(server, client, argv)
+                except Postponed:
+                    parser.unread(batch[number:])
+                    server.postpone(client)
+                    return
+    except ProtocolError as error:
+        server.log("-", f"Protocol error from client {client.id} {client.address}: {error.text.decode('latin-1')}")
+        send(server, client, failed(server, error))
+        server.close(client, flush=True)
+    except Exception:
+        # The one place where anything is caught: our mistake ends this client's connection, never the node.
+        server.log("#", f"Unexpected error serving client {client.id} {client.address}:\n{traceback.format_exc()}")
+        server.close(client, flush=False)
+
+
+def execute(server: Server, client: Client, argv: Request) -> None:
+    """Run one request and queue its reply."""
+    try:
+        command = server.commands.get(argv[0])
+        if command is None or command.subcommands:
+            command = server.command_table.resolve(argv)
+        if not command.min_words <= len(argv) <= command.max_words:
+            command.rejected_calls += 1
+            raise wrong_arity(command.name)
+        if command.gates:
+            pass_gates(server, client, command, argv)
+    except ReplyError as error:
+        if client.queue is not None:
+            client.dirty_exec = True
+        if command is not None and command.name == b"exec":  # a refused EXEC ends its transaction all the same
+            server.release_transaction(client)
+            error = ReplyError(EXEC_ABORT.text[:-1] + b": " + error.text)
+        send(server, client, failed(server, error))
+        return
+
+    if client.queue is not None and not command.runs_inside_multi:
+        client.enqueue(command, argv)
+        send(server, client, QUEUED)
+        return
+
+    reply = call(server, client, command, argv)
+    if server.propagation.active:
+        server.propagation.end_unit()
+
+    if type(reply) is bytes:
+        encoded = b"$%d\r\n%b\r\n" % (len(reply), reply)
+    elif reply is OK:
+        encoded = b"+OK\r\n"
+    else:
+        encoded = encode(reply, client.resp)
+    if client.reply_mode != REPLY_ON:
+        if client.reply_mode != REPLY_SKIP_NEXT or command.name != b"client|reply":
+            _reply_quietly(client)
+            return
+        client.reply_mode = REPLY_SKIP
+        return
+    if not client.out:
+        server.writers.append(client)
+    client.out.append(encoded)
+
+
+def call(server: Server, client: Client, command: LiveCommand, argv: Request) -> Reply:
+    """Run a handler: measured, counted, propagated. Errors come back as replies. Also what EXEC calls."""
+    context = client.context
+    dirty = server.dirty
+    db = context.db.id
+    start_ns = server.monotonic_ns()
+    try:
+        assert command.handler is not None, "a container passed the arity check"
+        if client.no_touch:
+            reply = _call_without_touching(server, client, command, argv)
+        else:
+            reply = command.handler(context, argv)
+    except ReplyError as error:
+        command.failed_calls += 1
+        reply = failed(server, error)
+    duration_ns = server.monotonic_ns() - start_ns
+
+    command.calls += 1
+    command.duration_ns += duration_ns
+    if server.track_latency:
+        micros = duration_ns // 1000
+        if micros > EXACT_US:
+            micros = _three_digits(micros)
+        latencies = command.latencies
+        latencies[micros] = latencies.get(micros, 0) + 1
+    client.commands_run += 1
+    client.last_command = command.name
+    if server.propagation.active:
+        server.propagation.command_done(db, argv, server.dirty != dirty)
+    if duration_ns > SLOW_NS and client.queue is None:
+        server.freeze_time()
+    return reply
+
+
+def pass_gates(server: Server, client: Client, command: LiveCommand, argv: Request) -> None:
+    """Raises what the first closed gate says."""
+    for gate in command.gates:
+        try:
+            gate.check(server, client, command.command, argv)
+        except ReplyError:
+            command.rejected_calls += 1
+            raise
+
+
+def send(server: Server, client: Client, reply: Reply) -> None:
+    """Queue a reply for the end of this turn."""
+    if reply is NO_REPLY or client.reply_mode != REPLY_ON:
+        _reply_quietly(client)
+        return
+    if not client.out:
+        server.writers.append(client)
+    client.out.append(encode(reply, client.resp))
+
+
+def failed(server: Server, error: ReplyError) -> ReplyError:
+    """Count an error that a client is about to read."""
+    server.count_error(error.code)
+    # Most errors are shared constants, and raising one adds to its traceback each time.
+    return error.with_traceback(None)
+
+
+def _reply_quietly(client: Client) -> None:
+    """CLIENT REPLY OFF and SKIP: this reply is not sent."""
+    if client.reply_mode == REPLY_SKIP:
+        client.reply_mode = REPLY_ON
+    elif client.reply_mode == REPLY_SKIP_NEXT:
+        client.reply_mode = REPLY_SKIP
+
+
+def _call_without_touching(server: Server, client: Client, command: LiveCommand, argv: Request) -> Reply:
+    """CLIENT NO-TOUCH: access clocks stand still, except for TOUCH itself."""
+    assert command.handler is not None
+    server.keyspace.touching = command.name == b"touch"
+    try:
+        return command.handler(client.context, argv)
+    finally:
+        server.keyspace.touching = True
+
+
+def _three_digits(micros: int) -> int:
+    unit: int = 10 ** (len(str(micros)) - 3)
+    return micros // unit * unit

@@ -1,0 +1,306 @@
+"""The node: a Redis server as a state machine.
+
+It is given bytes and time, and gives back ordered effects:
+
+    connected / receive(client, data) / unsent(client, bytes) / disconnected / tick()
+    -> take_effects(), once per turn of the loop
+
+No socket, no file, no clock, no randomness of its own: `clock` and `seed` are arguments. So the same node runs under
+the event loop, inside a test with a clock that is turned by hand, and in a simulation where one seed decides
+everything; and the same input gives the same output, byte for byte.
+
+Reading order: `receive`, then execute.py for what becomes of the bytes, then `take_effects` for the end of the turn.
+`tick` is Redis's serverCron.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from mini_redis.keyspace.active_expire import ActiveExpire
+from mini_redis.keyspace.database import Database, Keyspace
+from mini_redis.keyspace.notifications import notify
+from mini_redis.resp.parser import RequestParser
+from mini_redis.resp.reply import Reply
+from mini_redis.server.client import Client
+from mini_redis.server.clock import Clock
+from mini_redis.server.command_table import CommandTable, LiveCommand
+from mini_redis.server.config import Config
+from mini_redis.server.context import Context
+from mini_redis.server.effects import Append, Close, Effect, Exit, Listen, Log, Write
+from mini_redis.server.environment import Environment
+from mini_redis.server.execute import call, process
+from mini_redis.server.gates import GATES, is_local
+from mini_redis.server.limits import ClientLimits
+from mini_redis.server.propagation import Propagation
+from mini_redis.server.stats import Statistics
+
+PROTECTED_MODE_TEXT = (
+    b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the"
+    b" default user. In this mode connections are only accepted from the loopback interface. If you want to connect from"
+    b" external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending"
+    b" the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host"
+    b" the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG"
+    b" REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the"
+    b" Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you"
+    b" started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an"
+    b" authentication password for the default user. NOTE: You only need to do one of the above things in order for the"
+    b" server to start accepting connections from the outside.\r\n"
+)
+
+
+class Server:
+    """One node. Single-threaded: whoever calls its methods does so one at a time."""
+
+    def __init__(self, config: Config, clock: Clock, seed: int = 0, environment: Environment | None = None) -> None:
+        self.config = config
+        self.clock = clock
+        self.environment = environment or Environment()
+        self.monotonic_ns = clock.monotonic_ns
+        self.rng = Random(seed)
+        self.run_id = b"%040x" % self.rng.getrandbits(160)
+        self.replid = b"%040x" % self.rng.getrandbits(160)
+
+        self.keyspace = Keyspace(config.databases)
+        self.keyspace.on_expired = self._key_expired
+        self.active_expire = ActiveExpire(clock.monotonic_ns)
+        self.propagation = Propagation(lambda data: self.effects.append(Append(data)))
+        self.command_table = CommandTable()
+        self.commands = self.command_table.table
+        self.dirty = 0
+        self.notify_flags = 0
+        self.listeners: list[Callable[[bytes, bytes], None]] = []  # whom `publish` reaches
+
+        self.clients: dict[int, Client] = {}
+        self.clients_created = 0
+        self.writers: list[Client] = []  # those with replies of this turn
+        self.postponed: list[Client] = []  # those that wait for the end of CLIENT PAUSE
+        self.limits = ClientLimits(self)
+        self.paused_until_ms = 0
+        self.pause_writes_only = False
+
+        self.effects: list[Effect] = []  # before this turn's replies: the log
+        self.endings: list[Effect] = []  # after them: connections to close, the end itself
+        self.now_us = 0
+        self.freeze_time()
+        self.stats = Statistics(self.now_us)
+        self.track_latency = True
+        self.active_expire_enabled = True
+        self.next_tick_ms = 0
+        self.cron_runs = 0
+        self.shutting_down = False
+        self._apply_config()
+
+    # --- Input: what the driver calls ----------------------------------------------------------------------------------
+
+    def connected(self, address: str, local_address: str = "", fd: int = -1, connection: object = None) -> Client:
+        """Somebody connected; the client to name in all later calls. It may have been refused: see its `closing`."""
+        self.freeze_time()
+        self.clients_created += 1
+        self.stats.connections += 1
+        parser = RequestParser(self.config.proto_max_bulk_len, authenticated=not self.config.requirepass)
+        client = Client(self.clients_created, parser, address, local_address, fd, self.now_ms)
+        client.authenticated = not self.config.requirepass
+        client.context = Context(self, client)
+        client.connection = connection
+        if len(self.clients) >= self.config.maxclients:
+            self.stats.rejected_connections += 1
+            self._refuse(client, b"-ERR max number of clients reached\r\n")
+        elif self.config.protected_mode and not self.config.requirepass and not is_local(address):
+            self.stats.rejected_connections += 1
+            self._refuse(client, PROTECTED_MODE_TEXT)
+        else:
+            self.clients[client.id] = client
+        return client
+
+    def receive(self, client: Client, data: bytes) -> None:
+        """The client sent `data`; run what is complete."""
+        self.freeze_time()
+        client.last_interaction_ms = self.now_ms
+        client.net_input += len(data)
+        self.stats.net_input += len(data)
+        self.stats.reads += 1
+        if client.closing:
+            return
+        client.parser.feed(data)
+        if client.parser.size > 65_536 and self.limits.query_buffer_exceeded(client):
+            return
+        process(self, client)
+
+    def unsent(self, client: Client, size: int) -> None:
+        """The driver holds `size` bytes that the client's socket has not taken."""
+        client.unsent = size
+        if not client.closing:
+            self.limits.check_output(client)
+
+    def disconnected(self, client: Client) -> None:
+        """The client is gone; nothing can be sent to it any more."""
+        client.closing = client.held = True
+        client.out.clear()
+        self._forget(client)
+
+    def tick(self) -> None:
+        """serverCron: what has to happen `hz` times a second. Call it when `next_tick_ms` has come."""
+        self.freeze_time()
+        self.cron_runs += 1
+        hz = self.config.hz
+        self.next_tick_ms = self.now_ms + 1000 // hz
+        if self.paused_until_ms and self.now_ms >= self.paused_until_ms:
+            self.unpause()
+        if self.active_expire_enabled and not self.paused_until_ms and not self.keyspace.masks_only:
+            self.active_expire.slow(self.keyspace.databases, self.now_ms, hz, self.config.active_expire_effort)
+        self.limits.cron()
+        self.stats.sample(self)
+
+    # --- Output: once per turn -----------------------------------------------------------------------------------------
+
+    def take_effects(self) -> list[Effect]:
+        """What is to be done now, in this order; the turn ends here (beforeSleep)."""
+        if self.active_expire_enabled and not self.paused_until_ms and not self.keyspace.masks_only:
+            self.active_expire.fast(self.keyspace.databases, self.now_ms, self.config.active_expire_effort)
+        effects, self.effects = self.effects, []
+        writers, self.writers = self.writers, []
+        for client in writers:
+            out = client.out
+            if not out:
+                continue  # disconnected within this turn
+            data = out[0] if len(out) == 1 else b"".join(out)
+            client.out = []
+            client.net_output += len(data)
+            self.stats.net_output += len(data)
+            effects.append(Write(client, data))
+        self.stats.writes += len(writers)
+        if self.endings:
+            effects += self.endings
+            self.endings = []
+        return effects
+
+    # --- What commands and gates use -----------------------------------------------------------------------------------
+
+    @property
+    def now_ms(self) -> int:
+        return self.keyspace.now_ms
+
+    def freeze_time(self) -> None:
+        """Read the clock: from now until the next call, time stands."""
+        self.now_us = now_us = self.clock.wall_us()
+        self.keyspace.now_ms = now_us // 1000
+
+    def call(self, client: Client, command: LiveCommand, argv: list[bytes]) -> Reply:
+        """Run a queued command, as EXEC does."""
+        return call(self, client, command, argv)
+
+    def log(self, level: str, text: str) -> None:
+        self.effects.append(Log(level, text))
+
+    def publish(self, channel: bytes, message: bytes) -> None:
+        """Hand a message to whoever listens."""
+        for listener in self.listeners:
+            listener(channel, message)
+
+    def count_error(self, code: bytes) -> None:
+        """INFO errorstats."""
+        self.stats.count_error(code)
+
+    def close(self, client: Client, *, flush: bool) -> None:
+        """End a connection; with `flush` after its replies have been sent."""
+        if client.closing:
+            return
+        client.closing = client.held = True
+        if not flush:
+            client.out.clear()
+        self._forget(client)
+        self.endings.append(Close(client, flush))
+
+    def stop(self, code: int = 0) -> None:
+        """End the process when this turn's effects are done."""
+        self.shutting_down = True
+        self.endings.append(Exit(code))
+
+    def write_file(self, path: str, data: bytes) -> None:
+        """Replace a file at once, where a reply depends on the outcome. Raises ReplyError."""
+        self.environment.write_file(path, data)
+
+    def rebind(self) -> None:
+        self.effects.append(Listen())
+
+    def release_transaction(self, client: Client) -> None:
+        """Leave MULTI and WATCH."""
+        client.discard_transaction()
+        self.unwatch(client)
+
+    def watch(self, client: Client, key: bytes) -> None:
+        db = client.db
+        if (db.id, key) in client.watching:
+            return
+        client.watching[db.id, key] = key in db.data and db.is_expired(key)
+        db.watched.setdefault(key, []).append(client)
+
+    def unwatch(self, client: Client) -> None:
+        for number, key in client.watching:
+            watched = self.keyspace.databases[number].watched
+            watched[key].remove(client)
+            if not watched[key]:
+                del watched[key]
+        client.watching.clear()
+        client.dirty_cas = False
+
+    def watched_key_expired(self, client: Client) -> bool:
+        """Whether a watched key's time has passed since WATCH, although nobody has looked at it yet."""
+        for (number, key), was_expired in client.watching.items():
+            db = self.keyspace.databases[number]
+            if not was_expired and key in db.data and db.is_expired(key):
+                return True
+        return False
+
+    def pause(self, until_ms: int, *, writes_only: bool) -> None:
+        """CLIENT PAUSE. A second call never shortens or weakens the first."""
+        if self.paused_until_ms:
+            writes_only = writes_only and self.pause_writes_only
+            until_ms = max(until_ms, self.paused_until_ms)
+        self.paused_until_ms = until_ms
+        self.pause_writes_only = writes_only
+        self.keyspace.masks_only = True
+        self.choose_gates()
+
+    def unpause(self) -> None:
+        """End the pause and run what waited, in the order in which it came."""
+        self.paused_until_ms = 0
+        self.keyspace.masks_only = False
+        self.choose_gates()
+        waiting, self.postponed = self.postponed, []
+        for client in waiting:
+            if not client.closing:
+                client.held = client.paused = False
+                process(self, client)
+
+    def postpone(self, client: Client) -> None:
+        client.held = client.paused = True
+        self.postponed.append(client)
+
+    def choose_gates(self) -> None:
+        """Give each command the gates that it must pass in the server's present state."""
+        standing = [gate for gate in GATES if gate.stands(self)]
+        self.command_table.set_gates(lambda command: tuple(gate for gate in standing if gate.concerned(command)))
+
+    # --- Inside --------------------------------------------------------------------------------------------------------
+
+    def _refuse(self, client: Client, text: bytes) -> None:
+        client.closing = client.held = True
+        self.endings += [Write(client, text), Close(client, flush=True)]
+
+    def _forget(self, client: Client) -> None:
+        self.clients.pop(client.id, None)
+        if client.queue is not None or client.watching:
+            self.release_transaction(client)
+
+    def _key_expired(self, db: Database, key: bytes) -> None:
+        self.dirty += 1
+        db.touch_watched(key)
+        self.propagation.also(db.id, [b"UNLINK" if self.config.lazyfree_lazy_expire else b"DEL", key])
+        if self.notify_flags:
+            notify(self.notify_flags, self.publish, db.id, key, "expired")
+
+    def _apply_config(self) -> None:
+        pass
