@@ -7,8 +7,8 @@ A double is what C's strtod() takes up to the last byte: decimal or hexadecimal,
 case and with a sign. Refused are NaN, anything with a space, overflow to infinity, and underflow to zero ("1e-400"; a
 subnormal result is fine).
 
-Doubles are written as integers up to 2**62 when they are integral, else with the digits of grisu.py in one of three
-layouts, which are neither `repr()`'s nor printf's: a plain integer with fewer than seven zeros appended, a plain decimal
+Doubles are written as integers up to 2**62 when they are integral, else with the digits of grisu.py in one of these
+layouts, neither `repr()`'s nor printf's: a plain integer with fewer than seven zeros appended, a plain decimal
 with up to six places or a small exponent, and else an exponent without padding: 1e+20, 1.5e-7.
 
 Verified against Redis 8.2.3.
