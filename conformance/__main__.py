@@ -12,6 +12,8 @@ from pathlib import Path
 from . import streams as stream_files
 from .compare import Comparison, compare_streams
 from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
+from .fuzz import FuzzRun, fuzz, render_fuzz
+from .generate import Generator, choose_commands, read_grammar
 from .report import Finding, Run, as_json, render
 from .runner import Duel
 from .streams import Stream, StreamError
@@ -40,6 +42,15 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--streams", nargs="+", type=Path, metavar="PATH", help="files, folders or names (string/set)")
     run.add_argument("--protocol", choices=("2", "3", "both"), default="both")
     run.set_defaults(action=run_streams)
+    fuzz_parser = actions.add_parser("fuzz", help="run generated streams against two servers")
+    add_endpoints(fuzz_parser)
+    fuzz_parser.add_argument("--commands", default="string,generic,bitmap,transactions", help="groups or names, or all")
+    fuzz_parser.add_argument("--count", type=int, default=2000, metavar="N", help="commands to compare (default 2000)")
+    fuzz_parser.add_argument("--seed", default="1", help="any word; the same seed gives the same streams")
+    fuzz_parser.add_argument("--only", type=int, metavar="N", help="just the stream of this number")
+    fuzz_parser.add_argument("--most", type=int, default=12, metavar="N", help="stop after so many kinds of difference")
+    fuzz_parser.add_argument("--print", action="store_true", help="print the stream of --only, run nothing")
+    fuzz_parser.set_defaults(action=fuzz_streams)
     listing = actions.add_parser("list", help="list streams and what they teach")
     listing.add_argument("--streams", nargs="+", type=Path, metavar="PATH")
     listing.set_defaults(action=list_streams)
@@ -79,6 +90,37 @@ def run_streams(options: argparse.Namespace) -> int:
         subject.stop()
         oracle.stop()
     return conclude(run, options)
+
+
+def fuzz_streams(options: argparse.Namespace) -> int:
+    oracle, subject = open_both(options)
+    try:
+        comparison = Comparison(Duel(oracle, subject, options.timeout))
+        wanted = [word.strip().replace("|", " ") for word in options.commands.split(",") if word.strip()]
+        known = comparison.run.subject_commands
+        generator = Generator(choose_commands(read_grammar(oracle), wanted, known), options.seed, known)
+        if options.print:
+            print(generator.stream(options.only or 0)[0].to_text(), end="")
+            return SAME
+        replay = (
+            f"python -m conformance fuzz --subject {options.subject} --oracle {options.oracle}"
+            f" --commands {options.commands!r} --seed {options.seed}"
+        )
+        result = fuzz(comparison, generator, replay, options.count, options.only, options.most, show_fuzz_progress)
+    finally:
+        subject.stop()
+        oracle.stop()
+    print(render_fuzz(result))
+    if options.json is not None:
+        result.run.findings = result.findings
+        options.json.write_text(as_json(result.run), "utf-8")
+    return result.exit_code
+
+
+def show_fuzz_progress(result: FuzzRun) -> None:
+    if sys.stderr.isatty():
+        text = f"\r\x1b[K{result.commands} commands, {len(result.findings)} kinds of difference"
+        print(text, end="", file=sys.stderr, flush=True)
 
 
 def conclude(run: Run, options: argparse.Namespace) -> int:

@@ -41,7 +41,7 @@ class Comparison:
         """Run one stream under one protocol; its findings, known ones included."""
         verdict = self.duel.run(stream, protocol)
         self.run.verdicts.append(verdict)
-        findings = self._explain(verdict)
+        findings = self.explain(verdict)
         self.run.findings += findings
         for finding in findings:
             name = row_name(finding.compared.step)
@@ -55,7 +55,8 @@ class Comparison:
         self.run.obsolete = [self.divergences[n] for n in sorted(self._exercised - self._differed)]
         return self.run
 
-    def _explain(self, verdict: Verdict) -> list[Finding]:
+    def explain(self, verdict: Verdict) -> list[Finding]:
+        """Every difference of a verdict as a finding, with the divergence that covers it, if one does."""
         findings: list[Finding] = []
         for one in verdict.compared:
             command, line = row_name(one.step), quote_command(one.step.argv)

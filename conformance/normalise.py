@@ -14,6 +14,7 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
     within N            integers may differ by at most N when both are positive; all else exact
     cursor [pairs]      [cursor, elements]: the cursor is each server's own; elements in any order
     fields NAME...      a map (or flat pairs): the named keys' values by shape, all else exact
+    config              pairs: values of the directives named in normalise.toml are not looked at
     clients             lines of key=value: values of the fields masked in normalise.toml are not looked at
     info                the same section titles and the same field names, values not looked at
     error               an error with the same first word
@@ -34,7 +35,7 @@ from .wire import Reply
 
 Canonical: TypeAlias = object
 RULE_NAMES = frozenset(
-    ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info")
+    ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info", "config")
     + ("error", "ignore", "multi-line")
 )
 
@@ -45,6 +46,7 @@ class Rules:
 
     by_command: dict[str, str]
     masked_fields: frozenset[str]
+    masked_directives: frozenset[str]
     reply_per_argument: frozenset[str]
 
     def for_command(self, argv: tuple[bytes, ...]) -> str:
@@ -60,7 +62,12 @@ def command_name(argv: tuple[bytes, ...], words: int = 1) -> str:
 @cache
 def load_rules() -> Rules:
     data: dict[str, Any] = tomllib.loads((Path(__file__).parent / "normalise.toml").read_text("utf-8"))
-    return Rules(data["rules"], frozenset(data["clients"]["masked"]), frozenset(data["replies"]["per_argument"]))
+    return Rules(
+        data["rules"],
+        frozenset(data["clients"]["masked"]),
+        frozenset(data["config"]["masked"]),
+        frozenset(data["replies"]["per_argument"]),
+    )
 
 
 def equal(rule: str, oracle: Reply, subject: Reply) -> bool:
@@ -97,6 +104,10 @@ def canonical(name: str, arguments: list[str], reply: Reply) -> Canonical:
             return _cursor(reply, "pairs" in arguments)
         case "fields":
             return _fields(reply, {argument.encode() for argument in arguments})
+        case "config":
+            masked = load_rules().masked_directives
+            pairs = [(k.raw, _shape(v) if k.text.decode() in masked else v.raw) for k, v in _pairs(reply)]
+            return reply.kind, sorted(pairs, key=repr)
         case "clients":
             return reply.kind, [_client_line(line) for line in reply.text.split(b"\n")]
         case "info":

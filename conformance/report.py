@@ -7,6 +7,7 @@ from it without running anything.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from .divergences import Divergence
 from .normalise import command_name
 from .outcome import Outcome
 from .runner import Compared, Verdict
-from .streams import Step, Stream
+from .streams import Step, Stream, substitute
 from .wire import Reply, quote_command
 
 SHOWN_BYTES = 1200
@@ -224,7 +225,9 @@ def replay_script(stream: Stream, protocol: int) -> str:
     clients = {step.client for step in stream.steps}
     if len(clients) <= 1 and all(step.verb == "call" for step in stream.steps):
         option = " -3" if protocol == 3 else ""
-        body = "\n".join(quote_command(step.argv) for step in stream.steps)
+        moment = time.time_ns() // 1_000_000
+        lines = [quote_command([substitute(word, moment, {}) for word in step.argv]) for step in stream.steps]
+        body = "\n".join(lines)
         return f"redis-cli{option} -p PORT <<'EOF'\n{body}\nEOF"
     return stream.to_text().strip()
 

@@ -11,7 +11,6 @@ clients of the last stream gone. A server of ours that died is started again; th
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,11 +19,10 @@ from .endpoints import Endpoint, EndpointError
 from .normalise import Rules, command_name, equal, load_rules
 from .outcome import Outcome, plain_text
 from .state import compare_state
-from .streams import Step, Stream
+from .streams import Step, Stream, substitute
 from .wire import Connection, Reply, WireClosed, WireGarbage, WireTimeout, encode_command
 
 POLL_SECONDS = 0.005
-PLACEHOLDER = re.compile(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)([+-]\d+)?\}")
 RESETTING = tuple(
     line.encode()
     for line in (
@@ -102,17 +100,7 @@ class Session:
         return connection
 
     def substitute(self, word: bytes) -> bytes:
-        """`${name}`, `${now+10}`, `${now_ms-5}` replaced; anything unknown stays as it stands."""
-
-        def value(found: re.Match[bytes]) -> bytes:
-            name, offset = found[1], int(found[2] or 0)
-            if name == b"now_ms":
-                return b"%d" % (self.now_ms + offset)
-            if name == b"now":
-                return b"%d" % (self.now_ms // 1000 + offset)
-            return self.captured.get(name, found[0])
-
-        return PLACEHOLDER.sub(value, word) if b"${" in word else word
+        return substitute(word, self.now_ms, self.captured)
 
     def begin(self, step: Step) -> str:
         """Send what the step sends. Returns how that failed, or an empty string."""

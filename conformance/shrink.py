@@ -1,8 +1,9 @@
 """The shortest stream that still shows the difference.
 
-Delta debugging over the steps: the failing step is kept last, what came after it goes, then ever smaller pieces of what
-came before are left out while the servers still differ. The budget bounds the runs, so that a slow difference (a reply
-that never comes) is reported long rather than late.
+Delta debugging over the steps: what came after the step that differs goes, then ever smaller pieces of what came before
+are left out while the servers still differ in the same way; then all clients become one, and single words of the
+remaining commands are left out. The budget bounds the runs, so that a slow difference (a reply that never comes) is
+reported long rather than late.
 """
 
 from __future__ import annotations
@@ -11,44 +12,55 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from .outcome import Outcome
 from .runner import Compared, Duel, Verdict
 from .streams import Step, Stream
 
+Steps = tuple[Step, ...]
 
-def shrink(duel: Duel, verdict: Verdict, target: Compared, runs: int = 120, seconds: float = 20.0) -> Stream:
-    """A stream of a subset of the steps in which the command of `target` still differs (state differences: any)."""
+
+def shrink(duel: Duel, verdict: Verdict, target: Compared, runs: int = 150, seconds: float = 20.0) -> Stream | None:
+    """A stream of fewer and shorter steps that ends in the same kind of difference; None if it never shows again."""
     stream = verdict.stream
-    about_state = target.step.verb == "state" or bool(target.note)
+    at_end = bool(target.note)
     deadline = time.monotonic() + seconds
-    budget = [runs]
+    left = runs
 
-    def still(steps: tuple[Step, ...]) -> bool:
-        if budget[0] <= 0 or time.monotonic() > deadline:
+    def still(steps: Steps) -> bool:
+        nonlocal left
+        left -= 1
+        if left < 0 or time.monotonic() > deadline:
             return False
-        budget[0] -= 1
-        again = duel.run(stream.with_steps(steps), verdict.protocol, check_state=about_state)
-        if about_state:
-            return any(one.note == target.note for one in again.differences)
-        return any(one.step == target.step and alike(one, target) for one in again.differences)
+        again = duel.run(stream.with_steps(steps), verdict.protocol, check_state=at_end)
+        if at_end:
+            return any(one.note == target.note and one.step.argv == target.step.argv for one in again.differences)
+        last = again.compared[-1] if again.compared else None
+        return last is not None and last.step is steps[-1] and not last.same and alike(last, target)
 
-    if about_state:
-        return stream.with_steps(minimise(stream.steps, (), still))
-    at = next((n for n, step in enumerate(stream.steps) if step == target.step), len(stream.steps) - 1)
-    return stream.with_steps(minimise(stream.steps[:at], (target.step,), still))
+    whole = stream.steps
+    if not at_end:
+        whole = whole[: next(n for n, step in enumerate(whole) if step == target.step) + 1]
+    if not still(whole) and not still(whole):
+        return None
+    fixed = 0 if at_end else 1
+    steps = minimise(whole[: len(whole) - fixed], whole[len(whole) - fixed :], still)
+    steps = one_client(steps, still)
+    steps = fewer_words(steps, still)
+    return stream.with_steps(steps)
 
 
 def alike(one: Compared, other: Compared) -> bool:
-    """The same kind of difference: the ends and the reply types match, whatever the values are."""
-
-    def kinds(compared: Compared) -> object:
-        return [(o.end, [(f.kind, f.value is None) for f in o.frames]) for o in (compared.oracle, compared.subject)]
-
-    return kinds(one) == kinds(other)
+    """The same kind of difference: ends, reply types and the beginnings of error texts match, values may not."""
+    return essence(one.oracle) == essence(other.oracle) and essence(one.subject) == essence(other.subject)
 
 
-def minimise(
-    before: tuple[Step, ...], kept: tuple[Step, ...], still: Callable[[tuple[Step, ...]], bool]
-) -> tuple[Step, ...]:
+def essence(outcome: Outcome) -> object:
+    """What stays the same of an outcome when the values in a stream change."""
+    frames = [(f.kind, f.value is None, f.text.split()[:4] if f.is_error else None) for f in outcome.frames]
+    return outcome.end, frames
+
+
+def minimise(before: Steps, kept: Steps, still: Callable[[Steps], bool]) -> Steps:
     """ddmin: leave out pieces of `before`, halving their size down to single steps, as long as `still` holds."""
     if kept and still(kept):
         return kept
@@ -67,6 +79,25 @@ def minimise(
     return before + kept
 
 
-def renumbered(stream: Stream) -> Stream:
-    """The steps numbered from one, as they would stand in a file of their own."""
-    return stream.with_steps(tuple(replace(step, line=n) for n, step in enumerate(stream.steps, 1)))
+def one_client(steps: Steps, still: Callable[[Steps], bool]) -> Steps:
+    """Let one client send everything, if that shows it too."""
+    if len({step.client for step in steps}) < 2:
+        return steps
+    merged = tuple(replace(step, client="a") if step.client else step for step in steps)
+    return merged if still(merged) else steps
+
+
+def fewer_words(steps: Steps, still: Callable[[Steps], bool]) -> Steps:
+    """Leave single words out of commands, last ones first."""
+    for index in range(len(steps) - 1, -1, -1):
+        if steps[index].verb not in ("call", "scan"):
+            continue
+        position = len(steps[index].argv) - 1
+        while position > 0:
+            step = steps[index]
+            shorter = replace(step, argv=step.argv[:position] + step.argv[position + 1 :])
+            candidate = (*steps[:index], shorter, *steps[index + 1 :])
+            if still(candidate):
+                steps = candidate
+            position -= 1
+    return steps

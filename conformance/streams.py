@@ -39,6 +39,7 @@ _LINE = re.compile(rb"^([A-Za-z][A-Za-z0-9_-]*)(>raw|>scan|>!|>|<)(?:\s+(.*))?$"
 _WAIT = re.compile(rb"^@wait\s+(\d+)ms\s+until\s+(.+?)\s+==\s+(.+)$", re.DOTALL)
 _UNTIL = re.compile(rb"^@until\s+([A-Za-z][A-Za-z0-9_-]*)\s+blocked$")
 _CLOSE = re.compile(rb"^@close\s+([A-Za-z][A-Za-z0-9_-]*)$")
+_PLACEHOLDER = re.compile(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)([+-]\d+)?\}")
 _ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("a"): 7, ord("b"): 8}
 _DIRECTIVES = (b"#=", b"#as", b"#replies", b"#closed")
 
@@ -267,6 +268,20 @@ def _parse_options(words: list[str]) -> Step:
             raise ValueError(f"what does {' '.join(words[at:stop])!r} mean?")
         at = stop
     return options
+
+
+def substitute(word: bytes, now_ms: int, captured: dict[bytes, bytes]) -> bytes:
+    """`${name}`, `${now+10}`, `${now_ms-5}` replaced; anything unknown stays as it stands."""
+
+    def value(found: re.Match[bytes]) -> bytes:
+        name, offset = found[1], int(found[2] or 0)
+        if name == b"now_ms":
+            return b"%d" % (now_ms + offset)
+        if name == b"now":
+            return b"%d" % (now_ms // 1000 + offset)
+        return captured.get(name, found[0])
+
+    return _PLACEHOLDER.sub(value, word) if b"${" in word else word
 
 
 def load(path: Path) -> Stream:
