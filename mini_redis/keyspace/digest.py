@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterable
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
-from mini_redis.keyspace.types import STRING, type_of
+from mini_redis.keyspace.types import STRING_TYPE, type_of
 
 if TYPE_CHECKING:
     from mini_redis.keyspace.database import Database
@@ -83,6 +83,6 @@ def _mix_string(digest: bytes, value: object) -> bytes:
 
 
 CONTENTS: dict[bytes, Callable[[bytes, object], bytes]] = {
-    STRING.name: _mix_string,
+    STRING_TYPE.name: _mix_string,
 }
 """Type name -> what it adds to a digest: elements with an order are mixed, pairs and members without one are folded."""
