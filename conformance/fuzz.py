@@ -95,14 +95,15 @@ def _tally(result: FuzzRun, verdict: Verdict, taken: list[tuple[str, ...]]) -> N
         if not one.step.argv or one.step.verb == "state" or one.note:
             continue
         result.commands += 1
-        tally = result.tallies.setdefault(row_name(one.step), Tally())
+        name = row_name(one.step, result.run.oracle_commands)
+        tally = result.tallies.setdefault(name, Tally())
         tally.sent += 1
         if not one.oracle.frames or one.oracle.frames[0].is_error:
             continue
         tally.ok += 1
         tally.hit += is_hit(one.oracle.frames[0])
         if 0 < one.step.line <= len(taken):
-            result.branches.setdefault(row_name(one.step), set()).update(taken[one.step.line - 1])
+            result.branches.setdefault(name, set()).update(taken[one.step.line - 1])
 
 
 def render_fuzz(result: FuzzRun) -> str:

@@ -13,9 +13,11 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
     type                the same type at the top, nothing else
     within N            integers may differ by at most N when both are positive; all else exact
     cursor [pairs]      [cursor, elements]: the cursor is each server's own; elements in any order
-    fields NAME...      a map (or flat pairs): the named keys' values by shape, all else exact
+    fields NAME...      what follows one of these names, at any level, by shape; all else exact
     config              pairs: values of the directives named in normalise.toml are not looked at
     clients             lines of key=value: values of the fields masked in normalise.toml are not looked at
+    commands [ordered]  entries of COMMAND in any order (ordered: as they come), subcommands in any order, else exact
+    docs                COMMAND DOCS: commands and subcommands in any order, a summary's words not looked at, else exact
     info                the same section titles and the same field names, values not looked at
     error               an error with the same first word
     ignore              a reply must come; nothing is compared
@@ -35,8 +37,8 @@ from .wire import Reply
 
 Canonical: TypeAlias = object
 RULE_NAMES = frozenset(
-    ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info", "config")
-    + ("error", "ignore", "multi-line")
+    ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info")
+    + ("config", "commands", "docs", "error", "ignore", "multi-line")
 )
 
 
@@ -109,11 +111,16 @@ def canonical(name: str, arguments: list[str], reply: Reply) -> Canonical:
             pairs = [(k.raw, _shape(v) if k.text.decode() in masked else v.raw) for k, v in _pairs(reply)]
             return reply.kind, sorted(pairs, key=repr)
         case "clients":
-            return reply.kind, [_client_line(line) for line in reply.text.split(b"\n")]
+            return reply.kind, reply.format, [_client_line(line) for line in reply.text.split(b"\n")]
+        case "commands":
+            entries = [_command_entry(child) for child in reply.children]
+            return reply.kind, len(entries), entries if "ordered" in arguments else sorted(entries, key=repr)
+        case "docs":
+            return _docs(reply)
         case "info":
-            return reply.kind, [line.split(b":")[0] for line in reply.text.split(b"\r\n") if line]
+            return reply.kind, reply.format, [line.split(b":")[0] for line in reply.text.split(b"\r\n") if line]
         case "multi-line":
-            return reply.kind, sorted(reply.text.splitlines())
+            return reply.kind, reply.format, sorted(reply.text.splitlines())
         case _:
             return reply.raw
 
@@ -144,7 +151,7 @@ def _deep(reply: Reply) -> Canonical:
 
 
 def _shape(reply: Reply) -> Canonical:
-    return reply.kind, reply.value is None, tuple(_shape(child) for child in reply.children)
+    return reply.kind, reply.format, reply.value is None, tuple(_shape(child) for child in reply.children)
 
 
 def _cursor(reply: Reply, pairs: bool) -> Canonical:
@@ -158,7 +165,44 @@ def _cursor(reply: Reply, pairs: bool) -> Canonical:
 
 
 def _fields(reply: Reply, masked: set[bytes]) -> Canonical:
-    return reply.kind, [(k.raw, _shape(v) if k.text in masked else v.raw) for k, v in _pairs(reply)]
+    """Map or flat pairs alike: only the name in front of a value decides."""
+    if not reply.children:
+        return reply.raw
+    before = b""
+    parts: list[Canonical] = []
+    for child in reply.children:
+        parts.append(_shape(child) if before in masked else _fields(child, masked))
+        before = child.text
+    return reply.kind, parts
+
+
+def _command_entry(entry: Reply) -> Canonical:
+    """An entry of COMMAND: its tenth element, the subcommands, come in the order of a hash table."""
+    if len(entry.children) < 10:
+        return entry.raw
+    *facts, subcommands = entry.children[:10]
+    inner = sorted((_command_entry(child) for child in subcommands.children), key=repr)
+    return entry.kind, [fact.raw for fact in facts], subcommands.kind, inner, len(entry.children)
+
+
+def _docs(reply: Reply) -> Canonical:
+    """A map of name to documentation, or such a documentation's `subcommands`."""
+
+    def entry(documentation: Reply) -> Canonical:
+        facts: list[Canonical] = [documentation.kind]
+        for key, value in _pairs(documentation):
+            match key.text:
+                case b"summary":
+                    facts.append((key.raw, _shape(value)))
+                case b"subcommands":
+                    facts.append((key.raw, _docs(value)))
+                case _:
+                    facts.append((key.raw, value.raw))
+        return facts
+
+    children = reply.children
+    pairs = zip(children[::2], children[1::2], strict=False)
+    return reply.kind, len(children), sorted(((name.raw, entry(value)) for name, value in pairs), key=repr)
 
 
 def _client_line(line: bytes) -> list[tuple[bytes, bytes]]:

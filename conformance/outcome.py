@@ -36,5 +36,5 @@ def plain_text(reply: Reply) -> bytes:
     if reply.value is None:
         return b"nil"
     if isinstance(reply.value, bytes):
-        return reply.value
+        return reply.text
     return b" ".join(plain_text(child) for child in reply.value)

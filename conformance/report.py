@@ -59,14 +59,19 @@ class Run:
         return 1 if self.unexplained or self.obsolete else 0
 
 
-def row_name(step: Step) -> str:
-    """The row a step belongs to: the command, or command and subcommand."""
+def row_name(step: Step, commands: frozenset[str] = frozenset()) -> str:
+    """The row a step belongs to: the command, or command and subcommand; `(unknown)` if not one of `commands`."""
     if step.verb == "state":
         return "(state)"
     if not step.argv:
         return f"({step.verb})"
     name = command_name(step.argv)
-    return command_name(step.argv, 2) if name in CONTAINERS and len(step.argv) > 1 else name
+    if commands and name not in commands:
+        return "(unknown)"
+    if name not in CONTAINERS or len(step.argv) < 2:
+        return name
+    full = command_name(step.argv, 2)
+    return full if not commands or full in commands else f"{name} (other)"
 
 
 @dataclass
@@ -84,12 +89,7 @@ def rows(run: Run) -> dict[str, Row]:
     explained = {id(finding.compared) for finding in run.findings if finding.known is not None}
     for verdict in run.verdicts:
         for one in verdict.compared:
-            name = row_name(one.step)
-            if run.oracle_commands and name[0] != "(" and name.split()[0] not in run.oracle_commands:
-                name = "(unknown)"
-            elif run.oracle_commands and " " in name and name not in run.oracle_commands:
-                name = name.split()[0] + " (other)"
-            row = table.setdefault(name, Row())
+            row = table.setdefault(row_name(one.step, run.oracle_commands), Row())
             row.compared[verdict.protocol] += 1
             if not one.same:
                 if id(one) in explained:

@@ -55,8 +55,15 @@ class Reply:
 
     @property
     def text(self) -> bytes:
-        """The text of a scalar or bulk; empty for an aggregate or a null."""
-        return self.value if isinstance(self.value, bytes) else b""
+        """The text of a scalar or bulk (of a verbatim string without its `txt:`); empty for an aggregate or a null."""
+        if not isinstance(self.value, bytes):
+            return b""
+        return self.value[4:] if self.kind == "=" else self.value
+
+    @property
+    def format(self) -> bytes:
+        """What a verbatim string says it is (`txt`, `mkd`); empty for everything else."""
+        return self.value[:4] if self.kind == "=" and isinstance(self.value, bytes) else b""
 
     @property
     def is_error(self) -> bool:
@@ -221,6 +228,8 @@ def as_text(reply: Reply, indent: str = "") -> str:
             case ":" | "," | "#" | "(":
                 name = {":": "integer", ",": "double", "#": "boolean", "(": "big number"}[reply.kind]
                 return f"({name}) " + reply.value.decode("utf-8", "backslashreplace")
+            case "=":
+                return f"(verbatim {reply.format.decode('utf-8', 'replace')}) {quote(reply.text)}"
             case _:
                 inner = quote(reply.value)
                 return inner if inner.startswith('"') else f'"{inner}"'
