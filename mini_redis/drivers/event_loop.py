@@ -29,7 +29,7 @@ from mini_redis.drivers.process import ProcessEnvironment, SystemClock, raise_op
 from mini_redis.server.client import Client
 from mini_redis.server.clock import Clock
 from mini_redis.server.config import Config
-from mini_redis.server.effects import Append, Close, Effect, Exit, Listen, Log, Write
+from mini_redis.server.effects import Append, Close, Exit, Listen, Log, Write
 from mini_redis.server.environment import Environment
 from mini_redis.server.node import Server
 
@@ -226,7 +226,7 @@ class EventLoop:
     def run(self) -> int:
         """Serve until the node says Exit; its code."""
         try:
-            self._perform(self.server.take_effects())
+            self.perform_effects()
             while self._exit_code is None:
                 self._turn()
             return self._exit_code
@@ -272,7 +272,7 @@ class EventLoop:
         if server.clock.wall_us() // 1000 >= server.next_tick_ms:
             server.tick()
             self._on_tick()
-        self._perform(server.take_effects())
+        self.perform_effects()
 
         turn_ns = time.perf_counter_ns() - start_ns
         server.stats.turn(turn_ns)
@@ -323,9 +323,9 @@ class EventLoop:
 
     # --- Effects ---------------------------------------------------------------------------------------------------------
 
-    def _perform(self, effects: list[Effect]) -> None:
+    def perform_effects(self) -> None:
         """Carry out a turn's effects in their order."""
-        for effect in effects:
+        for effect in self.server.take_effects():
             if type(effect) is Write:
                 self._write(effect.client.connection, effect.data)  # type: ignore[arg-type]
                 continue
@@ -438,7 +438,7 @@ class EventLoop:
 
 
 class LoopThread:
-    """An event loop in a thread of its own; used as a context manager."""
+    """An event loop in a thread of its own; a context manager that listens on entry and has ended on exit."""
 
     def __init__(self, loop: EventLoop) -> None:
         self.loop = loop
@@ -461,11 +461,15 @@ class LoopThread:
         def run() -> None:
             try:
                 result.append(function())
+            except Exception as error:  # raised again where the caller is
+                result.append(error)
             finally:
                 done.set()
 
         self.loop.call_soon(run)
         done.wait()
+        if isinstance(result[0], Exception):
+            raise result[0]
         return result[0]
 
 

@@ -11,7 +11,7 @@ Time stands still unless `advance` moves it, and then the cron runs as often as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from mini_redis.resp.parser import encode_request
 from mini_redis.server.clock import ManualClock
@@ -98,15 +98,7 @@ class InProcess:
 
     def advance(self, seconds: float) -> None:
         """Turn the clock, running the cron whenever it is due on the way."""
-        until_ms = self.clock.wall_us() // 1000 + round(seconds * 1000)
-        while True:
-            now_ms = self.clock.wall_us() // 1000
-            if now_ms >= self.server.next_tick_ms:
-                self.server.tick()
-                self.turn()
-            if now_ms >= until_ms:
-                return
-            self.clock.advance((min(until_ms, max(self.server.next_tick_ms, now_ms + 1)) - now_ms) / 1000)
+        turn_clock(self.server, self.clock, seconds, self.turn)
 
     def _deliver(self, connection: object, data: bytes) -> None:
         assert isinstance(connection, InProcessClient)
@@ -114,6 +106,19 @@ class InProcess:
             connection.received += data
         else:
             connection.backlog += data
+
+
+def turn_clock(server: Server, clock: ManualClock, seconds: float, turn: Callable[[], None]) -> None:
+    """Let `seconds` pass on a node's clock, its cron running whenever it is due; `turn` carries out the effects."""
+    until_ms = clock.wall_us() // 1000 + round(seconds * 1000)
+    while True:
+        now_ms = clock.wall_us() // 1000
+        if now_ms >= server.next_tick_ms:
+            server.tick()
+            turn()
+        if now_ms >= until_ms:
+            return
+        clock.advance((min(until_ms, max(server.next_tick_ms, now_ms + 1)) - now_ms) / 1000)
 
 
 def replay(driver: InProcess, inputs: Iterable[tuple[float, int, bytes]]) -> bytes:

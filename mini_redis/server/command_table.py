@@ -76,7 +76,7 @@ class CommandTable:
         if live is not None and live.subcommands and len(argv) > 1:
             live = live.subcommands.get(argv[1].lower())
         if live is None:
-            raise not_found(argv, COMMANDS if argv[0].lower() in self.table else {})
+            raise not_found(argv, self.table)
         return live
 
     def __iter__(self) -> Iterator[LiveCommand]:

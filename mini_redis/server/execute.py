@@ -10,7 +10,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from mini_redis.resp.encoder import encode
-from mini_redis.resp.reply import EXEC_ABORT, NO_REPLY, OK, QUEUED, ProtocolError, Reply, ReplyError, wrong_arity
+from mini_redis.resp.reply import NO_REPLY, OK, QUEUED, ProtocolError, Reply, ReplyError, wrong_arity
 from mini_redis.server.client import REPLY_ON, REPLY_SKIP, REPLY_SKIP_NEXT
 from mini_redis.server.gates import Postponed
 
@@ -68,7 +68,7 @@ def execute(server: Server, client: Client, argv: Request) -> None:
             client.dirty_exec = True
         if command is not None and command.name == b"exec":  # a refused EXEC ends its transaction all the same
             server.release_transaction(client)
-            error = ReplyError(EXEC_ABORT.text[:-1] + b": " + error.text)
+            error = ReplyError(b"EXECABORT Transaction discarded because of: " + error.text.removeprefix(b"ERR "))
         send(server, client, failed(server, error))
         return
 
@@ -80,6 +80,8 @@ def execute(server: Server, client: Client, argv: Request) -> None:
     reply = call(server, client, command, argv)
     if server.propagation.active:
         server.propagation.end_unit()
+    if server.last_command_ns > SLOW_NS:
+        server.freeze_time()
 
     if type(reply) is bytes:
         encoded = b"$%d\r\n%b\r\n" % (len(reply), reply)
@@ -127,8 +129,7 @@ def call(server: Server, client: Client, command: LiveCommand, argv: Request) ->
     client.last_command = command.name
     if server.propagation.active:
         server.propagation.command_done(db, argv, server.dirty != dirty)
-    if duration_ns > SLOW_NS and client.queue is None:
-        server.freeze_time()
+    server.last_command_ns = duration_ns
     return reply
 
 

@@ -69,6 +69,7 @@ class Server:
         self.command_table = CommandTable()
         self.commands = self.command_table.table
         self.dirty = 0
+        self.last_command_ns = 0
         self.notify_flags = 0
         self.listeners: list[Callable[[bytes, bytes], None]] = []  # whom `publish` reaches
 
@@ -159,6 +160,8 @@ class Server:
         """What is to be done now, in this order; the turn ends here (beforeSleep)."""
         if self.active_expire_enabled and not self.paused_until_ms and not self.keyspace.masks_only:
             self.active_expire.fast(self.keyspace.databases, self.now_ms, self.config.active_expire_effort)
+        if self.postponed and not self.paused_until_ms:
+            self._resume_postponed()
         effects, self.effects = self.effects, []
         writers, self.writers = self.writers, []
         for client in writers:
@@ -265,10 +268,12 @@ class Server:
         self.choose_gates()
 
     def unpause(self) -> None:
-        """End the pause and run what waited, in the order in which it came."""
+        """End the pause. What waited runs at the end of this turn, in the order in which it came."""
         self.paused_until_ms = 0
         self.keyspace.masks_only = False
         self.choose_gates()
+
+    def _resume_postponed(self) -> None:
         waiting, self.postponed = self.postponed, []
         for client in waiting:
             if not client.closing:

@@ -37,7 +37,8 @@ class Propagation:
 
     def suppress(self) -> None:
         """The running command is not seen at all."""
-        self._replacement = []
+        if self.active:
+            self._replacement = []
 
     def command_done(self, db: int, argv: list[bytes], dirty: bool) -> None:
         """The running command ended; `dirty` if it changed anything. Replacements are seen either way."""

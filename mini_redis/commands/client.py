@@ -1,0 +1,400 @@
+"""CLIENT: what the server knows of its connections, and what can be done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from mini_redis.commands.connection import CLIENT_NAMES, valid_name
+from mini_redis.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, command, container, help_reply
+from mini_redis.resp.reply import NO_REPLY, OK, SYNTAX_ERROR, Reply, ReplyError, Verbatim
+from mini_redis.structures.numbers import parse_integer
+
+if TYPE_CHECKING:
+    from mini_redis.server.client import Client
+    from mini_redis.server.context import Context
+
+Condition: TypeAlias = "Callable[[Client], bool]"
+
+NO_SUCH_CLIENT = ReplyError(b"ERR No such client")
+INVALID_CLIENT_ID = ReplyError(b"ERR Invalid client ID")
+KINDS = {b"normal": b"normal", b"slave": b"replica", b"replica": b"replica", b"pubsub": b"pubsub", b"master": b"master"}
+REPLY_MODES = {b"ON": 0, b"OFF": 1, b"SKIP": 2}  # REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT of server/client.py
+
+container("CLIENT", "Look at the server's connections, and steer this one.", since="2.4.0", group="connection")
+
+
+# --- About this connection --------------------------------------------------------------------------------------------
+
+
+@command("CLIENT ID", flags=NOSCRIPT | LOADING | STALE, acl="connection", since="5.0.0", complexity="O(1)",
+         group="connection")  # fmt: skip
+def client_id(ctx: Context, argv: list[bytes]) -> Reply:
+    """The connection's number: unique, and growing with each connection."""
+    return ctx.client.id
+
+
+@command("CLIENT GETNAME", flags=NOSCRIPT | LOADING | STALE, acl="connection", since="2.6.9", complexity="O(1)",
+         group="connection")  # fmt: skip
+def client_getname(ctx: Context, argv: list[bytes]) -> Reply:
+    """The name given by SETNAME, or null."""
+    return ctx.client.name or None
+
+
+@command(
+    "CLIENT SETNAME connection-name",
+    flags=NOSCRIPT | LOADING | STALE,
+    acl="connection",
+    since="2.6.9",
+    complexity="O(1)",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
+    group="connection",
+)
+def client_setname(ctx: Context, argv: list[bytes]) -> Reply:
+    """Name the connection, for those who read CLIENT LIST; an empty name removes it."""
+    ctx.client.name = valid_name(argv[2], CLIENT_NAMES)
+    return OK
+
+
+@command(
+    "CLIENT SETINFO attr:(LIB-NAME libname | LIB-VER libver)",
+    flags=NOSCRIPT | LOADING | STALE,
+    acl="connection",
+    since="7.2.0",
+    complexity="O(1)",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
+    group="connection",
+)
+def client_setinfo(ctx: Context, argv: list[bytes]) -> Reply:
+    """Tell which client library speaks, and its version."""
+    match argv[2].upper():
+        case b"LIB-NAME":
+            ctx.client.lib_name = valid_name(argv[3], argv[2])
+        case b"LIB-VER":
+            ctx.client.lib_ver = valid_name(argv[3], argv[2])
+        case _:
+            raise ReplyError(b"ERR Unrecognized option '%b'" % argv[2])
+    return OK
+
+
+@command(
+    "CLIENT INFO",
+    flags=NOSCRIPT | LOADING | STALE,
+    acl="connection",
+    since="6.2.0",
+    complexity="O(1)",
+    tips="nondeterministic_output",
+    group="connection",
+)
+def client_info(ctx: Context, argv: list[bytes]) -> Reply:
+    """This connection's line of CLIENT LIST."""
+    return Verbatim(line_of(ctx, ctx.client))
+
+
+@command("CLIENT REPLY action:(ON | OFF | SKIP)", flags=NOSCRIPT | LOADING | STALE, acl="connection", since="3.2.0",
+         complexity="O(1)", group="connection")  # fmt: skip
+def client_reply(ctx: Context, argv: list[bytes]) -> Reply:
+    """Answer everything, nothing, or everything but the next command."""
+    mode = REPLY_MODES.get(argv[2].upper())
+    if mode is None:
+        raise SYNTAX_ERROR
+    client = ctx.client
+    if mode == REPLY_MODES[b"SKIP"] and client.reply_mode == REPLY_MODES[b"OFF"]:
+        return NO_REPLY
+    client.reply_mode = mode
+    return OK
+
+
+@command("CLIENT NO-EVICT enabled:(ON | OFF)", flags=ADMIN | NOSCRIPT | LOADING | STALE, acl="connection", since="7.0.0",
+         complexity="O(1)", group="connection")  # fmt: skip
+def client_no_evict(ctx: Context, argv: list[bytes]) -> Reply:
+    """Spare this connection when clients are evicted for memory."""
+    ctx.client.no_evict = on_or_off(argv[2])
+    return OK
+
+
+@command("CLIENT NO-TOUCH enabled:(ON | OFF)", flags=NOSCRIPT | LOADING | STALE, acl="connection", since="7.2.0",
+         complexity="O(1)", group="connection")  # fmt: skip
+def client_no_touch(ctx: Context, argv: list[bytes]) -> Reply:
+    """Let this connection's commands leave no trace in the access clocks."""
+    ctx.client.no_touch = on_or_off(argv[2])
+    return OK
+
+
+def on_or_off(word: bytes) -> bool:
+    match word.upper():
+        case b"ON":
+            return True
+        case b"OFF":
+            return False
+    raise SYNTAX_ERROR
+
+
+# --- About the others -------------------------------------------------------------------------------------------------
+
+
+@command(
+    "CLIENT LIST [TYPE client-type:(NORMAL | MASTER | REPLICA | PUBSUB)@5.0.0] [ID client-id@6.2.0 ...]",
+    flags=ADMIN | NOSCRIPT | LOADING | STALE,
+    acl="connection",
+    since="2.4.0",
+    complexity="O(N) where N is the number of client connections",
+    tips="nondeterministic_output",
+    group="connection",
+)
+def client_list(ctx: Context, argv: list[bytes]) -> Reply:
+    """One line for each connection, or for those of a type or with these ids."""
+    clients = list(ctx.server.clients.values())
+    if len(argv) > 2:
+        option = argv[2].upper()
+        if option == b"TYPE" and len(argv) == 4:
+            kind = client_kind(argv[3])
+            clients = [client for client in clients if client.kind == kind]
+        elif option == b"ID" and len(argv) > 3:
+            numbers = [parse_integer(raw) for raw in argv[3:]]
+            if None in numbers:
+                raise INVALID_CLIENT_ID
+            clients = [ctx.server.clients[number] for number in numbers if number in ctx.server.clients]
+        else:
+            raise SYNTAX_ERROR
+    return Verbatim(b"".join(line_of(ctx, client) for client in clients))
+
+
+@command(
+    "CLIENT KILL filter:(old-format:ip:port@..2.8.12 | new-format:([ID client-id@2.8.12] | "
+    "[TYPE client-type:(NORMAL | MASTER@3.2.0 | SLAVE | REPLICA@5.0.0 | PUBSUB)@2.8.12] | [USER username] | "
+    "[ADDR addr:ip:port] | [LADDR laddr:ip:port@6.2.0] | [SKIPME (YES | NO)] | [MAXAGE maxage@7.4.0]) ...)",
+    flags=ADMIN | NOSCRIPT | LOADING | STALE,
+    acl="connection",
+    since="2.4.0",
+    complexity="O(N) where N is the number of client connections",
+    group="connection",
+)
+def client_kill(ctx: Context, argv: list[bytes]) -> Reply:
+    """End connections: the one at an address (old form), or all that meet every condition (new form)."""
+    old_form = len(argv) == 3
+    skip_me = not old_form
+    conditions: list[Condition] = []
+    if old_form:
+        conditions.append(has_address(argv[2]))
+    else:
+        skip_me, conditions = parse_kill_conditions(ctx, argv[2:])
+
+    victims = [
+        client
+        for client in list(ctx.server.clients.values())
+        if not (skip_me and client is ctx.client) and all(meets(client) for meets in conditions)
+    ]
+    if old_form and not victims:
+        raise NO_SUCH_CLIENT
+
+    for client in victims:
+        ctx.server.close(client, flush=client is ctx.client)
+    return OK if old_form else len(victims)
+
+
+def parse_kill_conditions(ctx: Context, words: list[bytes]) -> tuple[bool, list[Condition]]:
+    """SKIPME, and the conditions of CLIENT KILL's new form. Raises ReplyError."""
+    if len(words) % 2:
+        raise SYNTAX_ERROR
+    skip_me = True
+    conditions: list[Condition] = []
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        match option.upper():
+            case b"ID":
+                conditions.append(has_id(positive(value, b"client-id")))
+            case b"TYPE":
+                conditions.append(is_of_kind(client_kind(value)))
+            case b"USER":
+                if value != b"default":
+                    raise ReplyError(b"ERR No such user '%b'" % value)
+                conditions.append(has_user(value))
+            case b"ADDR":
+                conditions.append(has_address(value))
+            case b"LADDR":
+                conditions.append(has_local_address(value))
+            case b"MAXAGE":
+                conditions.append(is_older_than(positive(value, b"maxage"), ctx.now_ms))
+            case b"SKIPME" if value.lower() in (b"yes", b"no"):
+                skip_me = value.lower() == b"yes"
+            case _:
+                raise SYNTAX_ERROR
+    return skip_me, conditions
+
+
+def positive(raw: bytes, what: bytes) -> int:
+    """An integer above 0. Raises ReplyError, with Redis's different words for an id and an age."""
+    number = parse_integer(raw)
+    if number is None and what != b"client-id":
+        raise ReplyError(b"ERR %b is not an integer or out of range" % what)
+    if number is None or number <= 0:
+        raise ReplyError(b"ERR %b should be greater than 0" % what)
+    return number
+
+
+def client_kind(word: bytes) -> bytes:
+    kind = KINDS.get(word.lower())
+    if kind is None:
+        raise ReplyError(b"ERR Unknown client type '%b'" % word)
+    return kind
+
+
+def has_id(number: int) -> Condition:
+    return lambda client: client.id == number
+
+
+def is_of_kind(kind: bytes) -> Condition:
+    return lambda client: client.kind == kind
+
+
+def has_user(name: bytes) -> Condition:
+    return lambda client: client.user == name
+
+
+def has_address(address: bytes) -> Condition:
+    return lambda client: client.address.encode() == address
+
+
+def has_local_address(address: bytes) -> Condition:
+    return lambda client: client.local_address.encode() == address
+
+
+def is_older_than(seconds: int, now_ms: int) -> Condition:
+    return lambda client: (now_ms - client.created_ms) // 1000 >= seconds
+
+
+@command("CLIENT PAUSE timeout [mode:(WRITE | ALL)@6.2.0]", flags=ADMIN | NOSCRIPT | LOADING | STALE, acl="connection",
+         since="3.0.0", complexity="O(1)", group="connection")  # fmt: skip
+def client_pause(ctx: Context, argv: list[bytes]) -> Reply:
+    """Let all commands, or those that write, wait for some milliseconds."""
+    writes_only = False
+    if len(argv) > 4:
+        raise SYNTAX_ERROR
+    if len(argv) == 4:
+        match argv[3].upper():
+            case b"WRITE":
+                writes_only = True
+            case b"ALL":
+                pass
+            case _:
+                raise ReplyError(b"ERR CLIENT PAUSE mode must be WRITE or ALL")
+    timeout_ms = parse_integer(argv[2])
+    if timeout_ms is None:
+        raise ReplyError(b"ERR timeout is not an integer or out of range")
+    if timeout_ms < 0:
+        raise ReplyError(b"ERR timeout is negative")
+    if timeout_ms > 2**63 - 1 - ctx.now_ms:
+        raise ReplyError(b"ERR timeout is out of range")
+    ctx.server.pause(ctx.now_ms + timeout_ms, writes_only=writes_only)
+    return OK
+
+
+@command(
+    "CLIENT UNPAUSE",
+    flags=ADMIN | NOSCRIPT | LOADING | STALE,
+    acl="connection",
+    since="6.2.0",
+    complexity="O(N) Where N is the number of paused clients",
+    group="connection",
+)
+def client_unpause(ctx: Context, argv: list[bytes]) -> Reply:
+    """End a pause; what waited runs in the order in which it came."""
+    ctx.server.unpause()
+    return OK
+
+
+def line_of(ctx: Context, client: Client) -> bytes:
+    """A line of CLIENT LIST. The memory figures are those of our buffers, not of Redis's structures."""
+    now_ms = ctx.now_ms
+    output = client.output_buffer
+    fields: dict[str, object] = {
+        "id": client.id,
+        "addr": client.address,
+        "laddr": client.local_address,
+        "fd": client.fd,
+        "name": client.name.decode("ascii"),
+        "age": (now_ms - client.created_ms) // 1000,
+        "idle": (now_ms - client.last_interaction_ms) // 1000,
+        "flags": client.flags.decode("ascii"),
+        "db": client.db.id,
+        "sub": 0,
+        "psub": 0,
+        "ssub": 0,
+        "multi": -1 if client.queue is None else len(client.queue),
+        "watch": len(client.watching),
+        "qbuf": client.parser.size,
+        "qbuf-free": 0,
+        "argv-mem": 0,
+        "multi-mem": client.queued_bytes,
+        "rbs": 0,
+        "rbp": 0,
+        "obl": 0,
+        "oll": len(client.out),
+        "omem": output,
+        "tot-mem": client.query_buffer + output,
+        "events": "rw" if client.unsent else "r",
+        "cmd": client.last_command.decode("latin-1"),
+        "user": client.user.decode("latin-1"),
+        "redir": -1,
+        "resp": client.resp,
+        "lib-name": client.lib_name.decode("ascii"),
+        "lib-ver": client.lib_ver.decode("ascii"),
+        "io-thread": 0,
+        "tot-net-in": client.net_input,
+        "tot-net-out": client.net_output,
+        "tot-cmds": client.commands_run,
+    }
+    return " ".join(f"{name}={value}" for name, value in fields.items()).encode("latin-1") + b"\n"
+
+
+@command("CLIENT HELP", flags=LOADING | STALE, acl="connection", since="5.0.0", complexity="O(1)",
+         group="connection")  # fmt: skip
+def client_help(ctx: Context, argv: list[bytes]) -> Reply:
+    """What CLIENT can do here."""
+    return help_reply(
+        "CLIENT",
+        "GETNAME",
+        "    Return the name of the current connection.",
+        "ID",
+        "    Return the ID of the current connection.",
+        "INFO",
+        "    Return information about the current client connection.",
+        "KILL <ip:port>",
+        "    Kill connection made from <ip:port>.",
+        "KILL <option> <value> [<option> <value> [...]]",
+        "    Kill connections. Options are:",
+        "    * ADDR (<ip:port>|<unixsocket>:0)",
+        "      Kill connections made from the specified address",
+        "    * LADDR (<ip:port>|<unixsocket>:0)",
+        "      Kill connections made to specified local address",
+        "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+        "      Kill connections by type.",
+        "    * USER <username>",
+        "      Kill connections authenticated by <username>.",
+        "    * SKIPME (YES|NO)",
+        "      Skip killing current connection (default: yes).",
+        "    * ID <client-id>",
+        "      Kill connections by client id.",
+        "    * MAXAGE <maxage>",
+        "      Kill connections older than the specified age.",
+        "LIST [options ...]",
+        "    Return information about client connections. Options:",
+        "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+        "      Return clients of specified type.",
+        "UNPAUSE",
+        "    Stop the current client pause, resuming traffic.",
+        "PAUSE <timeout> [WRITE|ALL]",
+        "    Suspend all, or just write, clients for <timeout> milliseconds.",
+        "REPLY (ON|OFF|SKIP)",
+        "    Control the replies sent to the current connection.",
+        "SETNAME <name>",
+        "    Assign the name <name> to the current connection.",
+        "SETINFO <option> <value>",
+        "    Set client meta attr. Options are:",
+        "    * LIB-NAME: the client lib name.",
+        "    * LIB-VER: the client lib version.",
+        "NO-EVICT (ON|OFF)",
+        "    Protect current client connection from eviction.",
+        "NO-TOUCH (ON|OFF)",
+        "    Will not touch LRU/LFU stats when this mode is on.",
+    )

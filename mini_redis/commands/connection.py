@@ -1,0 +1,200 @@
+"""The connection group: who the client is, how it speaks, which database it means. CLIENT has its own file, client.py."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+from mini_redis.commands.registry import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, command
+from mini_redis.resp.reply import (
+    DB_INDEX_OUT_OF_RANGE,
+    NOT_AN_INTEGER,
+    OK,
+    PONG,
+    RESET,
+    SYNTAX_ERROR,
+    WRONG_PASS,
+    Reply,
+    ReplyError,
+    wrong_arity,
+)
+
+from mini_redis.server.version import REDIS_VERSION
+from mini_redis.structures.numbers import parse_integer
+
+if TYPE_CHECKING:
+    from mini_redis.server.context import Context
+
+NO_PASSWORD_SET = ReplyError(
+    b"ERR AUTH <password> called without any password configured for the default user."
+    b" Are you sure your configuration is correct?"
+)
+HELLO_NEEDS_AUTH = ReplyError(
+    b"NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass>"
+    b" option can be used to authenticate the client and select the RESP protocol version at the same time"
+)
+
+
+@command(
+    "AUTH [username@6.0.0] password",
+    flags=NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY,
+    acl="connection",
+    since="1.0.0",
+    complexity="O(N) where N is the number of passwords defined for the user",
+)
+def auth(ctx: Context, argv: list[bytes]) -> Reply:
+    """Say who you are: the default user's password, or a user name and a password."""
+    if len(argv) > 3:
+        raise SYNTAX_ERROR
+    if len(argv) == 2:
+        if not ctx.server.config.requirepass:
+            raise NO_PASSWORD_SET
+        username, password = b"default", argv[1]
+    else:
+        username, password = argv[1], argv[2]
+
+    authenticate(ctx, username, password)
+    return OK
+
+
+def authenticate(ctx: Context, username: bytes, password: bytes) -> None:
+    """Let the client in. Raises WRONG_PASS, in a time that tells nothing about the password."""
+    required = ctx.server.config.requirepass
+    if username != b"default" or (required and not hmac.compare_digest(password, required)):
+        ctx.server.stats.auth_denied += 1
+        raise WRONG_PASS
+    ctx.client.user = username
+    ctx.client.authenticated = ctx.client.parser.authenticated = True
+
+
+@command(
+    "HELLO [arguments:(protover [AUTH username password] [SETNAME clientname])]",
+    flags=NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY,
+    acl="connection",
+    since="6.0.0",
+    complexity="O(1)",
+)
+def hello(ctx: Context, argv: list[bytes]) -> Reply:
+    """Choose the protocol, and optionally log in and name the connection; answers who the server is."""
+    client = ctx.client
+    protocol = client.resp
+    if len(argv) > 1:
+        version = parse_integer(argv[1])
+        if version is None:
+            raise ReplyError(b"ERR Protocol version is not an integer or out of range")
+        if version not in (2, 3):
+            raise ReplyError(b"NOPROTO unsupported protocol version")
+        protocol = version
+    credentials: tuple[bytes, bytes] | None = None
+    name: bytes | None = None
+    at = 2
+    while at < len(argv):
+        option, more = argv[at].upper(), len(argv) - at - 1
+        if option == b"AUTH" and more >= 2:
+            credentials = argv[at + 1], argv[at + 2]
+            at += 3
+        elif option == b"SETNAME" and more >= 1:
+            name = valid_name(argv[at + 1], CLIENT_NAMES)
+            at += 2
+        else:
+            raise ReplyError(b"ERR Syntax error in HELLO option '%b'" % argv[at])
+
+    if credentials:
+        authenticate(ctx, *credentials)
+    if not client.authenticated:
+        raise HELLO_NEEDS_AUTH
+
+    if name is not None:
+        client.name = name
+    client.resp = protocol
+    return {
+        b"server": b"redis",
+        b"version": REDIS_VERSION.encode(),
+        b"proto": protocol,
+        b"id": client.id,
+        b"mode": b"standalone",
+        b"role": b"master",
+        b"modules": [],
+    }
+
+
+@command(
+    "PING [message]",
+    flags=FAST,
+    acl="connection",
+    since="1.0.0",
+    complexity="O(1)",
+    tips="request_policy:all_shards response_policy:all_succeeded",
+)
+def ping(ctx: Context, argv: list[bytes]) -> Reply:
+    """Answer PONG, or the message: is the server alive, and how long does a round trip take?"""
+    if len(argv) == 1:
+        return PONG
+    if len(argv) > 2:
+        raise wrong_arity(b"ping")
+    return argv[1]
+
+
+@command("ECHO message", flags=LOADING | STALE | FAST, acl="connection", since="1.0.0", complexity="O(1)")
+def echo(ctx: Context, argv: list[bytes]) -> Reply:
+    """Answer the message."""
+    return argv[1]
+
+
+@command("SELECT index", flags=LOADING | STALE | FAST, acl="connection", since="1.0.0", complexity="O(1)")
+def select(ctx: Context, argv: list[bytes]) -> Reply:
+    """Make another database this connection's current one."""
+    number = parse_integer(argv[1])
+    if number is None or not -(2**31) <= number < 2**31:
+        raise NOT_AN_INTEGER
+    if not 0 <= number < len(ctx.server.keyspace.databases):
+        raise DB_INDEX_OUT_OF_RANGE
+    ctx.db = ctx.server.keyspace.databases[number]
+    return OK
+
+
+@command(
+    "QUIT",
+    flags=NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY,
+    acl="connection",
+    since="1.0.0",
+    complexity="O(1)",
+    arity=-1,
+    deprecated_since="7.2.0",
+    replaced_by="just closing the connection",
+)
+def quit_(ctx: Context, argv: list[bytes]) -> Reply:
+    """Close the connection once everything has been answered."""
+    ctx.server.close(ctx.client, flush=True)
+    return OK
+
+
+@command(
+    "RESET",
+    flags=NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY,
+    acl="connection",
+    since="6.2.0",
+    complexity="O(1)",
+)
+def reset(ctx: Context, argv: list[bytes]) -> Reply:
+    """Make the connection as good as new: no transaction, no name, RESP2, database 0, logged out."""
+    client, server = ctx.client, ctx.server
+    server.release_transaction(client)
+    ctx.db = server.keyspace.databases[0]
+    client.resp = 2
+    client.name = b""
+    client.reply_mode = 0
+    client.no_evict = client.no_touch = False
+    client.user = b"default"
+    client.authenticated = client.parser.authenticated = not server.config.requirepass
+    return RESET
+
+
+CLIENT_NAMES = b"Client names"
+
+
+def valid_name(name: bytes, what: bytes) -> bytes:
+    """A name that can stand in a line of CLIENT LIST. Raises ReplyError otherwise."""
+    if any(not 33 <= char <= 126 for char in name):
+        raise ReplyError(b"ERR %b cannot contain spaces, newlines or special characters." % what)
+    return name
