@@ -1,4 +1,4 @@
-"""The command line: `python -m conformance run | fuzz | list`.
+"""The command line: `python -m conformance run | fuzz | show | list`.
 
 Exit code: 0 the servers are the same, 1 they differ, 2 the comparison could not run.
 """
@@ -15,7 +15,7 @@ from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
 from .fuzz import FuzzRun, fuzz, render_fuzz
 from .generate import Generator, choose_commands, read_grammar
 from .report import Finding, Run, as_json, render
-from .runner import Duel
+from .runner import Duel, play
 from .streams import Stream, StreamError
 
 SAME, DIFFERENT, COULD_NOT_RUN = 0, 1, 2
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m conformance", description="Two servers, the same bytes, every difference."
     )
-    actions = parser.add_subparsers(required=True, metavar="run | fuzz | list")
+    actions = parser.add_subparsers(required=True, metavar="run | fuzz | show | list")
     run = actions.add_parser("run", help="run curated streams against two servers")
     add_endpoints(run)
     run.add_argument("--streams", nargs="+", type=Path, metavar="PATH", help="files, folders or names (string/set)")
@@ -51,6 +51,14 @@ def build_parser() -> argparse.ArgumentParser:
     fuzz_parser.add_argument("--most", type=int, default=12, metavar="N", help="stop after so many kinds of difference")
     fuzz_parser.add_argument("--print", action="store_true", help="print the stream of --only, run nothing")
     fuzz_parser.set_defaults(action=fuzz_streams)
+    show = actions.add_parser("show", help="play streams on one server and print them with its replies")
+    show.add_argument("streams", nargs="+", type=Path, metavar="PATH", help="files, folders or names (string/set)")
+    show.add_argument("--on", default="redis-8.2", metavar="SERVER", help="HOST:PORT or a name (default redis-8.2)")
+    show.add_argument("--protocol", type=int, choices=(2, 3), default=2)
+    show.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
+    show.add_argument("--raw", action="store_true", help="bytes instead of redis-cli's rendering")
+    show.add_argument("--timeout", type=float, default=2.0, metavar="SECONDS")
+    show.set_defaults(action=show_streams)
     listing = actions.add_parser("list", help="list streams and what they teach")
     listing.add_argument("--streams", nargs="+", type=Path, metavar="PATH")
     listing.set_defaults(action=list_streams)
@@ -129,6 +137,20 @@ def conclude(run: Run, options: argparse.Namespace) -> int:
     if options.json is not None:
         options.json.write_text(as_json(run), "utf-8")
     return run.exit_code
+
+
+def show_streams(options: argparse.Namespace) -> int:
+    endpoint = open_endpoint(options.on, options.flush)
+    try:
+        for path in stream_files.find(options.streams):
+            stream = stream_files.load(path)
+            for step, outcome in play(endpoint, stream, options.protocol, options.timeout):
+                shown = step.shown if len(step.shown) < 300 else step.shown[:240] + " ..."
+                answer = repr(outcome.raw) + outcome.end if options.raw else outcome.shown()
+                print(f"{step.line:>4}  {shown}\n" + "\n".join(f"          {line}" for line in answer.split("\n")))
+    finally:
+        endpoint.stop()
+    return SAME
 
 
 def show_progress(stream: Stream, protocol: int, findings: list[Finding]) -> None:

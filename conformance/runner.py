@@ -12,7 +12,7 @@ clients of the last stream gone. A server of ours that died is started again; th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from .endpoints import Endpoint, EndpointError
@@ -23,6 +23,8 @@ from .streams import Step, Stream, substitute
 from .wire import Connection, Reply, WireClosed, WireGarbage, WireTimeout, encode_command
 
 POLL_SECONDS = 0.005
+LEFT_OVER = "left over at the end"
+STATE = "state at the end"
 RESETTING = tuple(
     line.encode()
     for line in (
@@ -50,8 +52,9 @@ class Compared:
     note: str = ""
 
     @property
-    def command(self) -> str:
-        return command_name(self.step.argv, 1) if self.step.argv else f"({self.step.verb})"
+    def at_end(self) -> bool:
+        """Found after the last step: in what was left over, or in the state."""
+        return self.note in (LEFT_OVER, STATE)
 
 
 @dataclass
@@ -316,7 +319,7 @@ class Duel:
         queued: dict[str, list[str]] = {}
         for step in stream.steps:
             failed = [side.begin(step) for side in (oracle, subject)]
-            frames = self._frames_awaited(step)
+            frames = frames_awaited(step)
             outcomes = [
                 Outcome(end=bad) if bad else side.finish(step, frames)
                 for side, bad in zip((oracle, subject), failed, strict=True)
@@ -325,15 +328,8 @@ class Duel:
             if step.verb not in ("send", "close", "until") or not one.same:
                 verdict.compared.append(one)
             follow_transaction(step, outcomes[0], one.rule, queued)
-            if not one.same and (outcomes[0].end or outcomes[1].end):
+            if not one.same and (one.note or outcomes[0].end or outcomes[1].end):
                 break
-
-    def _frames_awaited(self, step: Step) -> int:
-        if step.replies is not None:
-            return step.replies
-        if command_name(step.argv) in self.rules.reply_per_argument:
-            return max(1, len(step.argv) - 1)
-        return 1
 
     def judge(self, step: Step, oracle: Outcome, subject: Outcome, queue: list[str] | None = None) -> Compared:
         """Compare two outcomes. `queue` holds the rules of the commands that an EXEC is about to answer."""
@@ -345,7 +341,10 @@ class Duel:
             same = all(_same_exec(queue, a, b) for a, b in zip(oracle.frames, subject.frames, strict=True))
         elif same:
             same = all(equal(rule, a, b) for a, b in zip(oracle.frames, subject.frames, strict=True))
-        return Compared(step, oracle, subject, rule, same)
+        note = ""
+        if oracle.end and not (oracle.end == "closed" and step.closed):
+            same, note = False, "the stream expects otherwise of the oracle"
+        return Compared(step, oracle, subject, rule, same, note)
 
     def _leftovers(self, oracle: Session, subject: Session, verdict: Verdict) -> None:
         left, right = oracle.leftovers(), subject.leftovers()
@@ -354,13 +353,13 @@ class Duel:
             same = (outcome.end, outcome.raw) == (other.end, other.raw)
             if not same:
                 step = Step("call", name, (b"PING",), line=_last_line(verdict))
-                verdict.compared.append(Compared(step, outcome, other, "exact", False, "left over at the end"))
+                verdict.compared.append(Compared(step, outcome, other, "exact", False, LEFT_OVER))
 
     def _state(self, stream: Stream, oracle: Session, subject: Session, verdict: Verdict) -> None:
         differences = list(compare_state(oracle.control, subject.control))
         for text_oracle, text_subject, what in differences or [(Outcome(), Outcome(), ())]:
             step = Step("state", "", what, line=_last_line(verdict))
-            note = "state at the end" if differences else ""
+            note = STATE if differences else ""
             verdict.compared.append(Compared(step, text_oracle, text_subject, "exact", not differences, note))
 
     def _leave(self, side: Session, put_back: Callable[[], None]) -> None:
@@ -380,6 +379,32 @@ class Duel:
         side.close()
         if not side.endpoint.alive() and not side.endpoint.owned:
             raise EndpointError(f"{side.endpoint.title} is gone")
+
+
+def play(endpoint: Endpoint, stream: Stream, protocol: int, timeout: float = 10.0) -> Iterator[tuple[Step, Outcome]]:
+    """A stream on one server alone: each step with what came of it. For reading, and for golden traces."""
+    if protocol not in stream.protocols:
+        protocol = stream.protocols[0]
+    session = Session(endpoint, protocol, stream.handshake, time.time_ns() // 1_000_000, timeout)
+    reset(session.control)
+    put_back = remember_configuration(session.control, stream)
+    try:
+        for step in stream.steps:
+            bad = session.begin(step)
+            outcome = Outcome(end=bad) if bad else session.finish(step, frames_awaited(step))
+            yield step, outcome
+    finally:
+        put_back()
+        session.close()
+
+
+def frames_awaited(step: Step) -> int:
+    """How many frames answer a step."""
+    if step.replies is not None:
+        return step.replies
+    if command_name(step.argv) in load_rules().reply_per_argument:
+        return max(1, len(step.argv) - 1)
+    return 1
 
 
 def follow_transaction(step: Step, oracle: Outcome, rule: str, queued: dict[str, list[str]]) -> None:

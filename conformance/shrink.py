@@ -22,7 +22,7 @@ Steps = tuple[Step, ...]
 def shrink(duel: Duel, verdict: Verdict, target: Compared, runs: int = 150, seconds: float = 20.0) -> Stream | None:
     """A stream of fewer and shorter steps that ends in the same kind of difference; None if it never shows again."""
     stream = verdict.stream
-    at_end = bool(target.note)
+    at_end = target.at_end
     deadline = time.monotonic() + seconds
     left = runs
 

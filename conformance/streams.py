@@ -8,6 +8,7 @@ r"""The text of a stream: what is sent, by whom, and which order is inherent.
     a> KEYS *            #= unordered      how this reply is compared when bytes need not be equal (normalise.py)
     a> CLIENT ID         #as id            remember the reply's text; ${id} puts it into later words
     a> EXPIREAT k ${now+100}       ${now}, ${now_ms}, each with + or - a number: one reading for both servers
+    a> SET k ${70000*ab}           ab, 70,000 times
     a>raw "*1\r\n$4\r\nPING\r\n"   bytes as they stand; one reply awaited
     a>raw "PING\r\nPING\r\n" #replies 2    ... or so many (0: none is awaited), on any command
     a>raw "*x\r\n" #closed         whatever comes until the server closes the connection
@@ -39,7 +40,7 @@ _LINE = re.compile(rb"^([A-Za-z][A-Za-z0-9_-]*)(>raw|>scan|>!|>|<)(?:\s+(.*))?$"
 _WAIT = re.compile(rb"^@wait\s+(\d+)ms\s+until\s+(.+?)\s+==\s+(.+)$", re.DOTALL)
 _UNTIL = re.compile(rb"^@until\s+([A-Za-z][A-Za-z0-9_-]*)\s+blocked$")
 _CLOSE = re.compile(rb"^@close\s+([A-Za-z][A-Za-z0-9_-]*)$")
-_PLACEHOLDER = re.compile(rb"\$\{([A-Za-z_][A-Za-z0-9_]*)([+-]\d+)?\}")
+_PLACEHOLDER = re.compile(rb"\$\{(?:([A-Za-z_][A-Za-z0-9_]*)([+-]\d+)?|(\d+)\*([^}]+))\}")
 _ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("a"): 7, ord("b"): 8}
 _DIRECTIVES = (b"#=", b"#as", b"#replies", b"#closed")
 
@@ -271,9 +272,11 @@ def _parse_options(words: list[str]) -> Step:
 
 
 def substitute(word: bytes, now_ms: int, captured: dict[bytes, bytes]) -> bytes:
-    """`${name}`, `${now+10}`, `${now_ms-5}` replaced; anything unknown stays as it stands."""
+    """`${name}`, `${now+10}`, `${now_ms-5}`, `${1000*ab}` replaced; anything unknown stays as it stands."""
 
     def value(found: re.Match[bytes]) -> bytes:
+        if found[3] is not None:
+            return found[4] * int(found[3])
         name, offset = found[1], int(found[2] or 0)
         if name == b"now_ms":
             return b"%d" % (now_ms + offset)
