@@ -18,7 +18,7 @@ the careful parser would say:
 
     (1) the chunk starts at a request's boundary, and with `*`;
     (2) it ends at one: an empty array is appended, and it alone must come out last, as an array at the top level;
-    (3) each request is a list of bytes: joining them refuses everything else, nested lists included;
+    (3) each request is a list of bytes: `list.__len__` refuses other replies, and joining other elements;
     (4) each of these was a bulk string: the other things that hiredis returns as bytes start with `+`, `(` or `=`. If
         the chunk holds none of these three bytes, nothing more needs to be checked; otherwise the requests are encoded
         again and must give the chunk. The same comparison finds the whole requests of a chunk that ends within one.
@@ -125,18 +125,19 @@ class RequestParser:
             reader.feed(b"*0\r\n")
             replies: list[Request] = list(iter(reader.gets, False))
             whole = bool(replies) and replies.pop() == []
+            shortest = min(map(list.__len__, replies), default=1)
             b"".join(chain.from_iterable(replies))
         except (hiredis.HiredisError, TypeError):
             self._reader = hiredis.Reader()
             return [], 0
         if whole and b"+" not in chunk and b"(" not in chunk and b"=" not in chunk:
-            return ([request for request in replies if request] if [] in replies else replies), len(chunk)
+            return (replies if shortest else list(filter(None, replies))), len(chunk)
         if not whole:
             self._reader = hiredis.Reader()  # it still holds the unfinished request
         encoded = b"".join(map(encode_request, replies))
         if not chunk.startswith(encoded) or (whole and len(encoded) != len(chunk)):
             return [], 0
-        return [request for request in replies if request], len(encoded)
+        return list(filter(None, replies)), len(encoded)
 
     # --- Careful -----------------------------------------------------------------------------------------------------
 
