@@ -84,11 +84,21 @@ class Connection:
     """
 
     def __init__(self, address: Address, timeout: float = 10.0) -> None:
+        self._adopt(socket.create_connection(address, timeout), timeout)
+
+    @classmethod
+    def of(cls, connected: socket.socket, timeout: float) -> Connection:
+        """Around a socket that is connected already."""
+        connection = cls.__new__(cls)
+        connection._adopt(connected, timeout)
+        return connection
+
+    def _adopt(self, connected: socket.socket, timeout: float) -> None:
         self.timeout = timeout
         self.pushes: list[Reply] = []
         self._buffer = bytearray()
         self._eof = False
-        self._socket = socket.create_connection(address, timeout)
+        self._socket = connected
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
