@@ -116,6 +116,11 @@ class Endpoint:
         return self.directory is not None
 
     @property
+    def where(self) -> str:
+        """HOST:PORT, as the command line takes it."""
+        return f"{self.address[0]}:{self.address[1]}"
+
+    @property
     def title(self) -> str:
         version = self.facts.get("valkey_version") or self.facts.get("redis_version")
         return f"{self.name} ({version})" if version else self.name
@@ -151,7 +156,7 @@ class Endpoint:
     def restart(self) -> None:
         """Start our own server again after it died; a foreign one cannot be helped."""
         if not self.owned:
-            raise EndpointError(f"{self.title} at {self.address[0]}:{self.address[1]} is gone")
+            raise EndpointError(f"{self.title} at {self.where} is gone")
         self._end_process()
         self._launch()
 

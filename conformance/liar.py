@@ -53,6 +53,7 @@ class Liar:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._sockets.add(client)
             thread = threading.Thread(target=self._serve, args=(client,), daemon=True)

@@ -84,7 +84,9 @@ class Connection:
     """
 
     def __init__(self, address: Address, timeout: float = 10.0) -> None:
-        self._adopt(socket.create_connection(address, timeout), timeout)
+        connected = socket.create_connection(address, timeout)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._adopt(connected, timeout)
 
     @classmethod
     def of(cls, connected: socket.socket, timeout: float) -> Connection:
@@ -99,7 +101,6 @@ class Connection:
         self._buffer = bytearray()
         self._eof = False
         self._socket = connected
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
     def local_address(self) -> str:
