@@ -8,5 +8,7 @@ Nothing in this folder knows a key, a client, a database or a clock. One file, o
     grisu.py          which decimal digits stand for this double?
     long_double.py    the 80 bit arithmetic behind INCRBYFLOAT
     lcs.py            the longest common subsequence of two strings
+    lzf.py            how are strings packed at next to no cost?
+    histogram.py      how are percentiles told from millions of durations?
     strings.py        what OBJECT ENCODING says of a string, and strings that must not count as integers
 """
