@@ -62,7 +62,7 @@ def test_how_a_string_is_held_does_not_matter() -> None:
 
 def test_what_matters() -> None:
     """Key, value, that it expires (not when), and the database."""
-    variants = [
+    variants: list[dict[int, dict[bytes, tuple[object, bool]]]] = [
         {0: {b"k": (b"v", False)}},
         {0: {b"k": (b"w", False)}},
         {0: {b"l": (b"v", False)}},

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mini_redis.commands.arguments import integer, invalid_expire_time
 from mini_redis.commands.keyspecs import key_at
 from mini_redis.commands.registry import FAST, READONLY, WRITE, command
-from mini_redis.resp.reply import NOT_AN_INTEGER, Reply, ReplyError
-from mini_redis.structures.numbers import parse_integer
+from mini_redis.resp.reply import Reply, ReplyError
+from mini_redis.structures.numbers import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
     from mini_redis.server.context import Context
@@ -32,18 +33,11 @@ if TYPE_CHECKING:
 NX_WITH_OTHERS = ReplyError(b"ERR NX and XX, GT or LT options at the same time are not compatible")
 GT_WITH_LT = ReplyError(b"ERR GT and LT options at the same time are not compatible")
 
-INT64_MAX = 2**63 - 1
-INT64_MIN = -(2**63)
 NO_KEY = -2
 NO_TTL = -1
 
 NX, XX, GT, LT = 1, 2, 4, 8
 CONDITIONS = {b"NX": NX, b"XX": XX, b"GT": GT, b"LT": LT}
-
-
-def invalid_expire_time(command_name: bytes) -> ReplyError:
-    """A time that does not fit into 64 bits of milliseconds; for some commands, also one that is not positive."""
-    return ReplyError(b"ERR invalid expire time in '%b' command" % command_name)
 
 
 # --- Set a TTL -------------------------------------------------------------------------------------------------------
@@ -153,10 +147,7 @@ def _parse_conditions(words: list[bytes]) -> int:
 
 
 def _parse_time(raw: bytes, name: bytes, unit_ms: int, since_ms: int) -> int:
-    number = parse_integer(raw)
-    if number is None:
-        raise NOT_AN_INTEGER
-    at_ms = number * unit_ms
+    at_ms = integer(raw) * unit_ms
     if not INT64_MIN <= at_ms <= INT64_MAX - since_ms:
         raise invalid_expire_time(name)
     return at_ms + since_ms

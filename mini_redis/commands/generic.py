@@ -20,13 +20,13 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mini_redis.commands.arguments import integer
 from mini_redis.commands.keyspecs import key_at, key_range
 from mini_redis.commands.registry import DENYOOM, FAST, READONLY, WRITE, command
 from mini_redis.keyspace.types import Value, rebound, type_of
 from mini_redis.resp.reply import (
     DB_INDEX_OUT_OF_RANGE,
     NO_SUCH_KEY,
-    NOT_AN_INTEGER,
     OK,
     SAME_OBJECT,
     SYNTAX_ERROR,
@@ -288,7 +288,6 @@ def move(ctx: Context, argv: list[bytes]) -> Reply:
         return 0
 
     at_ms = here.expire_at(key)
-    value = rebound(key, value, at_ms is not None, key, at_ms is not None)
     here.delete(key)
     _bind(there, key, value, at_ms)
 
@@ -299,9 +298,7 @@ def move(ctx: Context, argv: list[bytes]) -> Reply:
 
 def _database(ctx: Context, index: bytes) -> Database:
     """The database that a client names, or the error that says why there is none."""
-    number = parse_integer(index)
-    if number is None:
-        raise NOT_AN_INTEGER
+    number = integer(index)
     if number not in INT32:
         raise NOT_AN_INT32
     databases = ctx.server.keyspace.databases
@@ -472,12 +469,9 @@ def _scan_options(words: list[bytes]) -> tuple[int, Callable[[bytes], object] | 
         option, has_argument = words[at].upper(), at + 1 < len(words)
         match option:
             case b"COUNT" if has_argument:
-                number = parse_integer(words[at + 1])
-                if number is None:
-                    raise NOT_AN_INTEGER
-                if number < 1:
+                count = integer(words[at + 1])
+                if count < 1:
                     raise SYNTAX_ERROR
-                count = number
             case b"MATCH" if has_argument:
                 matches = None if words[at + 1] == b"*" else glob_matcher(words[at + 1])
             case b"TYPE" if has_argument:
@@ -557,9 +551,10 @@ def swapdb(ctx: Context, argv: list[bytes]) -> Reply:
     """
     indexes: list[int] = []
     for raw, which in ((argv[1], b"first"), (argv[2], b"second")):
-        index = parse_integer(raw)
-        if index is None or index not in INT32:
-            raise ReplyError(b"ERR invalid %b DB index" % which)
+        error = ReplyError(b"ERR invalid %b DB index" % which)
+        index = integer(raw, error)
+        if index not in INT32:
+            raise error
         indexes.append(index)
     keyspace = ctx.server.keyspace
     if not all(0 <= index < len(keyspace.databases) for index in indexes):

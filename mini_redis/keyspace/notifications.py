@@ -32,7 +32,12 @@ the setting is read back (CONFIG GET after "KEAn" says "AKE"), although the clas
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from mini_redis.keyspace.types import Value, type_of
+
+if TYPE_CHECKING:
+    from mini_redis.keyspace.database import Database, Keyspace
 
 KEYSPACE: Final = 1 << 0
 KEYEVENT: Final = 1 << 1
@@ -116,6 +121,25 @@ def notify(flags: int, publish: Publish, db_id: int, key: bytes, event: str) -> 
         publish(b"__keyspace@%d__:%b" % (db_id, key), event.encode())
     if flags & KEYEVENT:
         publish(b"__keyevent@%d__:%b" % (db_id, event.encode()), key)
+
+
+def attach(keyspace: Keyspace, flags: int, publish: Publish) -> None:
+    """Let the keyspace announce what only lookups and bindings see: `keymiss`, `new`, `overwritten`, `type_changed`.
+
+    Where nobody wants to know, the hooks are None and cost nothing.
+    """
+
+    def announce(event: str) -> Callable[[Database, bytes], None]:
+        return lambda db, key: notify(flags, publish, db.id, key, event)
+
+    def overwritten(db: Database, key: bytes, before: Value, after: Value) -> None:
+        notify(flags, publish, db.id, key, "overwritten")
+        if type_of(before) is not type_of(after):
+            notify(flags, publish, db.id, key, "type_changed")
+
+    keyspace.on_miss = announce("keymiss") if flags & KEY_MISS else None
+    keyspace.on_new = announce("new") if flags & NEW else None
+    keyspace.on_overwritten = overwritten if flags & (OVERWRITTEN | TYPE_CHANGED) else None
 
 
 def parse_flags(text: bytes) -> int:

@@ -12,11 +12,12 @@ length of its *key*, and on whether there is room for the 8 bytes of a TTL:
 
 What does not fit is `raw`, and never becomes `embstr` again by itself: not when the TTL goes, not under a shorter name.
 We hold the same bytes for both, so the encoding is *computed* from key, value and TTL. Where these change and the value
-does not (PERSIST, RENAME, COPY, MOVE), `rebound` makes a raw string a `bytearray`, so that it stays raw.
+does not (PERSIST, RENAME, COPY), `rebound` makes a raw string a `bytearray`, so that it stays raw.
 
 One accident of the allocator is visible: a key of 32 bytes or more has a longer header; at 40 or 41 bytes together that
-asks for an allocation of the next size (80), in which a TTL given later finds room. Such a string stays `embstr`.
-(Overwritten with KEEPTTL it would be raw in Redis; we say embstr.) All verified against Redis 8.2.3.
+asks for an allocation of the next size (80), in which a TTL given later finds room. Such a string stays `embstr`, until
+it is bound anew with its TTL in place (KEEPTTL, RENAME, COPY; INCRBYFLOAT too, of which we do not take care). All
+verified against Redis 8.2.3.
 """
 
 from __future__ import annotations
@@ -62,14 +63,13 @@ def rebound(key: bytes, value: Value, expires: bool, new_key: bytes, will_expire
     """The value as it is to be bound to `new_key`: itself, unless it is a string that is, or thereby becomes, raw."""
     if type(value) is not bytes and type(value) is not Embstr:
         return value
-    room = EMBEDDED_ROOM - TTL_BYTES * will_expire
-    if len(value) > EMBEDDED_ROOM:
-        return value  # raw under any name
-    if string_encoding(value) == "int":
+    size = len(value)
+    will_fit = len(new_key) + size <= EMBEDDED_ROOM - TTL_BYTES * will_expire
+    if will_fit and len(key) + size <= EMBEDDED_ROOM - TTL_BYTES * expires:
         return value
-    if len(new_key) + len(value) <= room and _encoding_of_string(key, value, expires) != b"raw":
-        return value
-    return bytearray(value)
+    if size > EMBEDDED_ROOM or string_encoding(value) == "int":
+        return value  # so it is under any name
+    return value if will_fit and _encoding_of_string(key, value, expires) == b"embstr" else bytearray(value)
 
 
 def _encoding_of_string(key: bytes, value: Value, expires: bool) -> bytes:
