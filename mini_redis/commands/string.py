@@ -79,7 +79,7 @@ def _bind(ctx: Context, key: bytes, value: bytes, at_ms: int | None = None, keep
     db = ctx.db
     if db.expires.get(key) is not None:
         db.peek(key)  # if its time has passed, it first goes for that reason
-    db.set(key, value, keep_ttl)
+    db.set(key, value, keep_ttl or at_ms is not None)  # a TTL about to be replaced need not go first
     ctx.changed(key, "set")
     if at_ms is not None:
         db.set_expire_at(key, at_ms)

@@ -42,6 +42,12 @@ class AccessClocks:
         self.default = 0  # the clock of a key that was not used since the clocks were dropped
         self.wanted = lfu
 
+    def anew(self, lfu: bool) -> AccessClocks:
+        """Clocks without a key, with these settings and chances."""
+        clocks = AccessClocks(lfu, log_factor=self.log_factor, decay_minutes=self.decay_minutes)
+        clocks.rng = self.rng
+        return clocks
+
     def touch(self, key: bytes, now_ms: int) -> None:
         """`key` is used at `now_ms`."""
         clocks = self.clocks

@@ -61,9 +61,10 @@ class Keyspace:
         a.average_ttl_ms, b.average_ttl_ms = b.average_ttl_ms, a.average_ttl_ms
 
     def use_lfu(self, lfu: bool) -> None:
-        """Change what the access clocks count; they start anew. O(databases)."""
+        """Choose what the access clocks count. If that is a change they start anew. O(databases)."""
         for database in self.databases:
-            database.clocks = AccessClocks(lfu)
+            if database.clocks.lfu != lfu:
+                database.clocks = database.clocks.anew(lfu)
 
 
 class Database:
@@ -158,9 +159,12 @@ class Database:
         keyspace = self.keyspace
         if keyspace.on_new or keyspace.on_overwritten:
             self._announce_binding(key, value)
+        if key in self.expires:
+            if keep_ttl:
+                value = rebound(key, value, True, key, True)
+            else:
+                del self.expires[key]
         self.data[key] = value
-        if not keep_ttl and key in self.expires:
-            del self.expires[key]
         self.clocks.touch(key, keyspace.now_ms)
 
     def _announce_binding(self, key: bytes, value: Value) -> None:
@@ -187,7 +191,7 @@ class Database:
         self.touch_watched_in(None)
         self.data = IndexedDict()
         self.expires = IndexedDict()
-        self.clocks = AccessClocks(self.clocks.lfu)
+        self.clocks = self.clocks.anew(self.clocks.lfu)
         self.expires_cursor = 0
         self.average_ttl_ms = 0
         return removed

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Request = list[bytes]
 SLOW_NS = 1_000_000  # a command longer than this lets the next one see a new time
+MEETS_ANY_KEY = (b"keys", b"randomkey", b"scan")  # expired keys that they come across have nothing to do with each other
 EXACT_US = 1024  # latencies below are counted exactly, above to three digits
 
 
@@ -79,7 +80,7 @@ def execute(server: Server, client: Client, argv: Request) -> None:
 
     reply = call(server, client, command, argv)
     if server.propagation.active:
-        server.propagation.end_unit()
+        server.propagation.end_unit(transaction=command.name not in MEETS_ANY_KEY)
     if server.last_command_ns > SLOW_NS:
         server.freeze_time()
 

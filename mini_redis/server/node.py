@@ -20,7 +20,7 @@ from random import Random
 
 from mini_redis.keyspace.active_expire import ActiveExpire
 from mini_redis.keyspace.database import Database, Keyspace
-from mini_redis.keyspace.notifications import notify
+from mini_redis.keyspace.notifications import attach, notify
 from mini_redis.resp.parser import RequestParser
 from mini_redis.resp.reply import Reply
 from mini_redis.server.client import Client
@@ -151,6 +151,7 @@ class Server:
             self.unpause()
         if self.active_expire_enabled and not self.paused_until_ms and not self.keyspace.masks_only:
             self.active_expire.slow(self.keyspace.databases, self.now_ms, hz, self.config.active_expire_effort)
+            self.propagation.end_unit(transaction=False)
         self.limits.cron()
         self.stats.sample(self)
 
@@ -160,6 +161,7 @@ class Server:
         """What is to be done now, in this order; the turn ends here (beforeSleep)."""
         if self.active_expire_enabled and not self.paused_until_ms and not self.keyspace.masks_only:
             self.active_expire.fast(self.keyspace.databases, self.now_ms, self.config.active_expire_effort)
+            self.propagation.end_unit(transaction=False)
         if self.postponed and not self.paused_until_ms:
             self._resume_postponed()
         effects, self.effects = self.effects, []
@@ -284,6 +286,11 @@ class Server:
         client.held = client.paused = True
         self.postponed.append(client)
 
+    def choose_events(self, flags: int) -> None:
+        """Announce the keyspace events that `flags` select (notifications.py) from now on."""
+        self.notify_flags = flags
+        attach(self.keyspace, flags, self.publish)
+
     def choose_gates(self) -> None:
         """Give each command the gates that it must pass in the server's present state."""
         standing = [gate for gate in GATES if gate.stands(self)]
@@ -301,7 +308,7 @@ class Server:
             self.release_transaction(client)
 
     def _key_expired(self, db: Database, key: bytes) -> None:
-        self.dirty += 1
+        # Not counted as a change: the command that came across the key would then itself be propagated.
         db.touch_watched(key)
         self.propagation.also(db.id, [b"UNLINK" if self.config.lazyfree_lazy_expire else b"DEL", key])
         if self.notify_flags:

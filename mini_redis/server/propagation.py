@@ -63,7 +63,6 @@ class Propagation:
         pieces: list[bytes] = []
         wrap = transaction and len(unit) > 1
         if wrap:
-            self._select(unit[0][0], pieces)
             pieces.append(encode_request([b"MULTI"]))
         for db, argv in unit:
             self._select(db, pieces)
