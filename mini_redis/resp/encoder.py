@@ -13,7 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mini_redis.resp.reply import NO_REPLY, NULL_ARRAY, Push, Reply, ReplyError, SetReply, SimpleString, Verbatim
+from mini_redis.resp.reply import (
+    NO_REPLY,
+    NULL_ARRAY,
+    Annotated,
+    BigNumber,
+    Frames,
+    Push,
+    Reply,
+    ReplyError,
+    SetReply,
+    SimpleString,
+    Verbatim,
+)
 from mini_redis.structures.numbers import format_double
 
 Write = Callable[[bytes], object]
@@ -55,6 +67,11 @@ def _integer(value: int, write: Write, table: EncoderTable) -> None:
     write(b":%d\r\n" % value)
 
 
+def _frames(value: Frames, write: Write, table: EncoderTable) -> None:
+    for element in value:
+        table[type(element)](element, write, table)
+
+
 def _sequence(marker: bytes) -> Encoder:
     def encode_sequence(value: list[Reply], write: Write, table: EncoderTable) -> None:
         write(b"%b%d\r\n" % (marker, len(value)))
@@ -86,6 +103,14 @@ def _resp2_bool(value: bool, write: Write, table: EncoderTable) -> None:
     write(b":1\r\n" if value else b":0\r\n")
 
 
+def _resp2_big_number(value: BigNumber, write: Write, table: EncoderTable) -> None:
+    _bulk(b"%d" % value, write, table)
+
+
+def _resp2_annotated(value: Annotated, write: Write, table: EncoderTable) -> None:
+    table[type(value.reply)](value.reply, write, table)
+
+
 def _resp3_double(value: float, write: Write, table: EncoderTable) -> None:
     write(b",%b\r\n" % format_double(value))
 
@@ -98,7 +123,17 @@ def _resp3_verbatim(value: Verbatim, write: Write, table: EncoderTable) -> None:
     write(b"=%d\r\ntxt:%b\r\n" % (len(value) + 4, value))
 
 
+def _resp3_big_number(value: BigNumber, write: Write, table: EncoderTable) -> None:
+    write(b"(%d\r\n" % value)
+
+
+def _resp3_annotated(value: Annotated, write: Write, table: EncoderTable) -> None:
+    _attributes(value.attributes, write, table)
+    table[type(value.reply)](value.reply, write, table)
+
+
 _array = _sequence(b"*")
+_attributes = _map(lambda pairs: b"|%d\r\n" % pairs)
 
 COMMON: dict[type, Encoder] = {
     bytes: _bulk,
@@ -108,6 +143,7 @@ COMMON: dict[type, Encoder] = {
     int: _integer,
     list: _array,
     tuple: _array,
+    Frames: _frames,
     type(NO_REPLY): lambda value, write, table: write(b"*-1\r\n" if value is NULL_ARRAY else b"") and None,
 }
 
@@ -121,6 +157,8 @@ RESP2 = EncoderTable(
         SetReply: _array,
         Push: _array,
         Verbatim: _bulk,
+        BigNumber: _resp2_big_number,
+        Annotated: _resp2_annotated,
     }
 )
 
@@ -135,6 +173,8 @@ RESP3 = EncoderTable(
         SetReply: _sequence(b"~"),
         Push: _sequence(b">"),
         Verbatim: _resp3_verbatim,
+        BigNumber: _resp3_big_number,
+        Annotated: _resp3_annotated,
     }
 )
 

@@ -9,6 +9,8 @@ Handlers return plain Python values and never see the wire. The Python type *is*
     bool               boolean              SetReply      set (RESP2: array)
     ReplyError         error                Push          out-of-band push (RESP2: array)
     Verbatim           verbatim string      NO_REPLY      nothing at all is sent
+    BigNumber          big number           Annotated     attributes, then a reply (RESP2: the reply)
+    Frames             several replies one after another, without anything around them
 
 How each looks under RESP2 and RESP3 is the business of `encoder.py` alone.
 
@@ -46,6 +48,28 @@ class Push(list[Reply]):
 
 class Verbatim(bytes):
     """Text for humans (INFO, CLIENT LIST): `txt` to RESP3 clients, a bulk string to others."""
+
+    __slots__ = ()
+
+
+class BigNumber(int):
+    """An integer that 64 bits may not hold (RESP2: bulk string)."""
+
+    __slots__ = ()
+
+
+class Annotated:
+    """A reply that comes with attributes: facts beside the answer, which a client may ignore."""
+
+    __slots__ = ("attributes", "reply")
+
+    def __init__(self, attributes: dict[Reply, Reply], reply: Reply) -> None:
+        self.attributes = attributes
+        self.reply = reply
+
+
+class Frames(list[Reply]):
+    """One request, several replies: an answer and the pushes that follow it."""
 
     __slots__ = ()
 
