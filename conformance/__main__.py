@@ -13,7 +13,7 @@ from . import streams as stream_files
 from .compare import Comparison, compare_streams
 from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
 from .fuzz import FuzzRun, fuzz, render_fuzz
-from .generate import Generator, choose_commands, read_grammar
+from .generate import Generator, branches_never_taken, choose_commands, read_grammar
 from .report import Finding, Run, as_json, render
 from .runner import Duel, play
 from .streams import Stream, StreamError
@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     fuzz_parser.add_argument("--seed", default="1", help="any word; the same seed gives the same streams")
     fuzz_parser.add_argument("--only", type=int, metavar="N", help="just the stream of this number")
     fuzz_parser.add_argument("--most", type=int, default=12, metavar="N", help="stop after so many kinds of difference")
+    fuzz_parser.add_argument("--gaps", action="store_true", help="list the branches of the grammar never taken")
     fuzz_parser.add_argument("--print", action="store_true", help="print the stream of --only, run nothing")
     fuzz_parser.set_defaults(action=fuzz_streams)
     show = actions.add_parser("show", help="play streams on one server and print them with its replies")
@@ -72,6 +73,7 @@ def add_endpoints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="how long a reply is awaited")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the run as JSON")
+    parser.add_argument("--chop", action="store_true", help="the subject gets its requests byte by byte")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for shorter streams")
     parser.add_argument("--limit", type=int, default=40, metavar="N", help="differences to print in full (default 40)")
     parser.add_argument("--quiet", action="store_true", help="the table alone")
@@ -91,7 +93,8 @@ def run_streams(options: argparse.Namespace) -> int:
     protocols = (2, 3) if options.protocol == "both" else (int(options.protocol),)
     oracle, subject = open_both(options)
     try:
-        comparison = Comparison(Duel(oracle, subject, options.timeout), shrinks=0 if options.no_shrink else 12)
+        duel = Duel(oracle, subject, options.timeout, options.chop)
+        comparison = Comparison(duel, shrinks=0 if options.no_shrink else 12)
         run = compare_streams(comparison, streams, protocols, show_progress)
         run.whole = options.streams is None
     finally:
@@ -103,7 +106,7 @@ def run_streams(options: argparse.Namespace) -> int:
 def fuzz_streams(options: argparse.Namespace) -> int:
     oracle, subject = open_both(options)
     try:
-        comparison = Comparison(Duel(oracle, subject, options.timeout))
+        comparison = Comparison(Duel(oracle, subject, options.timeout, options.chop))
         wanted = [word.strip().replace("|", " ") for word in options.commands.split(",") if word.strip()]
         known = comparison.run.subject_commands
         generator = Generator(choose_commands(read_grammar(oracle), wanted, known), options.seed, known)
@@ -115,10 +118,14 @@ def fuzz_streams(options: argparse.Namespace) -> int:
             f" --commands {options.commands!r} --seed {options.seed}"
         )
         result = fuzz(comparison, generator, replay, options.count, options.only, options.most, show_fuzz_progress)
+        gaps = branches_never_taken(generator.commands, result.branches)
     finally:
         subject.stop()
         oracle.stop()
     print(render_fuzz(result))
+    print(f"branches of the grammar that never succeeded: {len(gaps)}")
+    if options.gaps:
+        print("\n".join(f"  {gap}" for gap in gaps))
     if options.json is not None:
         result.run.findings = result.findings
         options.json.write_text(as_json(result.run), "utf-8")

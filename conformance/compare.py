@@ -18,6 +18,10 @@ from .streams import Stream
 from .wire import Reply, quote_command
 
 
+# How often a stream is repeated as long as nothing but a tick of the clock may be what differs.
+DOUBTS = 3
+
+
 @dataclass
 class Comparison:
     """Collects verdicts into a Run. `shrinks` bounds how many findings are shrunk, the first of each command."""
@@ -40,6 +44,9 @@ class Comparison:
     def stream(self, stream: Stream, protocol: int) -> list[Finding]:
         """Run one stream under one protocol; its findings, known ones included."""
         verdict = self.duel.run(stream, protocol)
+        for _ in range(DOUBTS):
+            if verdict.only_doubts:
+                verdict = self.duel.run(stream, protocol)
         self.run.verdicts.append(verdict)
         findings = self.explain(verdict)
         self.run.findings += findings

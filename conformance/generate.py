@@ -77,6 +77,12 @@ class Hints:
         table = self.data["tokens"]
         return {token.encode() for token in [*table.get("*", []), *table.get(command, [])]}
 
+    def rule(self, command: str, words: list[bytes]) -> str | None:
+        """The comparison rule of a generated command, where it is not the usual one."""
+        said = {word.upper() for word in words}
+        table: dict[str, str] = self.data["rules"].get(command, {})
+        return next((rule for token, rule in table.items() if not token or token.encode() in said), None)
+
     def pool(self, command: str, argument: Argument) -> dict[str, list[str]] | None:
         """The values for an argument: by command and name, by name, by type."""
         own: dict[str, list[str]] | None = self.data["command"].get(command, {}).get(argument.name)
@@ -164,6 +170,22 @@ def choose_commands(grammar: dict[str, Command], wanted: list[str], known: froze
     if not chosen:
         raise EndpointError(f"no command to generate for {', '.join(wanted)}")
     return chosen
+
+
+def branches_never_taken(commands: list[Command], taken: dict[str, set[str]]) -> list[str]:
+    """`COMMAND /argument/path` for each branch of the grammar that no successful command took."""
+
+    def paths(arguments: tuple[Argument, ...]) -> Iterator[str]:
+        for argument in arguments:
+            yield argument.path
+            yield from paths(argument.children)
+
+    return [
+        f"{command.name} {path}"
+        for command in commands
+        for path in dict.fromkeys(paths(command.arguments))
+        if path not in taken.get(command.name, set())
+    ]
 
 
 # ---- words -------------------------------------------------------------------------------------------------------
@@ -341,11 +363,10 @@ class Generator:
 
     def _step(self, writer: Writer, client: str, in_block: bool, line: int) -> Step:
         command, words = writer.command()
-        if command.name in SCANS:
-            at = 1 if command.name == "SCAN" else 2
-            whole = not in_block and len(words) > at and words[at] == b"0"
-            return Step("scan" if whole else "call", client, tuple(words), rule="type", line=line)
-        return Step("call", client, tuple(words), line=line)
+        at = 1 if command.name == "SCAN" else 2
+        whole = command.name in SCANS and not in_block and len(words) > at and words[at] == b"0"
+        rule = self.hints.rule(command.name, words)
+        return Step("scan" if whole else "call", client, tuple(words), rule=rule, line=line)
 
     def _open_block(self, rng: random.Random, writer: Writer, client: str, steps: list[Step]) -> None:
         if rng.random() < 0.5:

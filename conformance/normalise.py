@@ -12,6 +12,8 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
     shape               the same types all the way down; a scalar's text is not looked at
     type                the same type at the top, nothing else
     within N            integers may differ by at most N when both are positive; all else exact
+    seconds             positive integers are seconds on a clock: one apart is a difference, but a doubtful one (see below)
+    milliseconds        likewise; apart by no more than the two servers were asked apart is no difference
     cursor [pairs]      [cursor, elements]: the cursor is each server's own; elements in any order
     fields NAME...      what follows one of these names, at any level, by shape; all else exact
     config              pairs: values of the directives named in normalise.toml are not looked at
@@ -22,6 +24,9 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
     error               an error with the same first word
     ignore              a reply must come; nothing is compared
     multi-line          lines of a text in any order
+
+A clock ticks between two servers now and then. So a difference of a clock's reading that is small enough to be that is
+doubtful: it counts only if it shows again when the stream is repeated (compare.py).
 """
 
 from __future__ import annotations
@@ -38,7 +43,7 @@ from .wire import Reply
 Canonical: TypeAlias = object
 RULE_NAMES = frozenset(
     ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info")
-    + ("config", "commands", "docs", "error", "ignore", "multi-line")
+    + ("config", "commands", "docs", "error", "ignore", "multi-line", "seconds", "milliseconds")
 )
 
 
@@ -72,8 +77,19 @@ def load_rules() -> Rules:
     )
 
 
-def equal(rule: str, oracle: Reply, subject: Reply) -> bool:
-    """Whether the two replies are the same under `rule`. ValueError for a rule that does not exist."""
+CLOCK_DOUBT = {"seconds": 2, "milliseconds": 2000}
+
+
+def doubtful(rule: str, oracle: Reply, subject: Reply) -> bool:
+    """Whether replies that differ under a clock's rule are near enough for the clock to be the reason."""
+    return rule in CLOCK_DOUBT and _near(oracle, subject, CLOCK_DOUBT[rule])
+
+
+def equal(rule: str, oracle: Reply, subject: Reply, slack_ms: int = 0) -> bool:
+    """Whether the two replies are the same under `rule`. ValueError for a rule that does not exist.
+
+    `slack_ms` is how far apart in time the two servers may have seen their commands.
+    """
     name, *arguments = rule.split()
     if name not in RULE_NAMES:
         raise ValueError(f"no such comparison rule: {rule!r}")
@@ -83,6 +99,8 @@ def equal(rule: str, oracle: Reply, subject: Reply) -> bool:
         if name == "error":
             return oracle.kind == subject.kind and oracle.text.split()[:1] == subject.text.split()[:1]
         return False
+    if name == "milliseconds":
+        return _near(oracle, subject, slack_ms)
     if name == "within":
         return _near(oracle, subject, int(arguments[0]))
     return canonical(name, arguments, oracle) == canonical(name, arguments, subject)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from .normalise import CLOCK_DOUBT
 from .outcome import Outcome
 from .wire import Connection, Reply, encode_command
 
-EXPIRY_TOLERANCE_MS = 2000
 VALUE_READERS: dict[bytes, tuple[tuple[bytes, ...], bool]] = {
     # type: (command with the key as last but its tail, order counts)
     b"string": ((b"GET", b"KEY"), True),
@@ -33,8 +33,10 @@ def pipeline(connection: Connection, commands: list[tuple[bytes, ...]]) -> list[
     return [connection.read_reply() for _ in commands]
 
 
-def compare_state(oracle: Connection, subject: Connection) -> Iterator[tuple[Outcome, Outcome, tuple[bytes, ...]]]:
-    """Each difference as (oracle, subject, what was looked at)."""
+def compare_state(
+    oracle: Connection, subject: Connection, slack_ms: int
+) -> Iterator[tuple[Outcome, Outcome, tuple[bytes, ...], bool]]:
+    """Each difference as (oracle, subject, what was looked at, doubtful: times to live less than two seconds apart)."""
     left, right = walk(oracle), walk(subject)
     digests = [connection.call(b"DEBUG", b"DIGEST") for connection in (oracle, subject)]
     read_values = digests[0].is_error or digests[1].is_error or digests[0].raw != digests[1].raw
@@ -44,12 +46,13 @@ def compare_state(oracle: Connection, subject: Connection) -> Iterator[tuple[Out
     found = False
     for place in sorted(left.keys() | right.keys()):
         here, there = left.get(place), right.get(place)
-        if here is None or there is None or not same_facts(here, there):
+        if here is None or there is None or not same_facts(here, there, slack_ms):
             found = True
             shown = [Outcome(detail="(no such key)" if facts is None else show(facts)) for facts in (here, there)]
-            yield shown[0], shown[1], (b"KEY", place[1], b"IN", b"DB", b"%d" % place[0])
+            doubt = here is not None and there is not None and same_facts(here, there, CLOCK_DOUBT["milliseconds"])
+            yield shown[0], shown[1], (b"KEY", place[1], b"IN", b"DB", b"%d" % place[0]), doubt
     if not found and not digests[0].is_error and not digests[1].is_error and digests[0].raw != digests[1].raw:
-        yield Outcome((digests[0],)), Outcome((digests[1],)), (b"DEBUG", b"DIGEST")
+        yield Outcome((digests[0],)), Outcome((digests[1],)), (b"DEBUG", b"DIGEST"), False
 
 
 def walk(connection: Connection) -> Keyspace:
@@ -104,14 +107,14 @@ def add_values(connection: Connection, keyspace: Keyspace) -> None:
     connection.call(b"SELECT", b"0")
 
 
-def same_facts(left: Facts, right: Facts) -> bool:
-    """Equal, times to live within EXPIRY_TOLERANCE_MS (the moment itself where both servers can tell it)."""
+def same_facts(left: Facts, right: Facts, slack_ms: int) -> bool:
+    """Equal, times to live within `slack_ms` (by the moment of expiry where both servers can tell it)."""
     times = ("pttl", "expires at ms")
     if {k: v for k, v in left.items() if k not in times} != {k: v for k, v in right.items() if k not in times}:
         return False
     name = "expires at ms" if "expires at ms" in left and "expires at ms" in right else "pttl"
     a, b = left[name], right[name]
-    return a == b or (a.isdigit() and b.isdigit() and abs(int(a) - int(b)) <= EXPIRY_TOLERANCE_MS)
+    return a == b or (a.isdigit() and b.isdigit() and abs(int(a) - int(b)) <= slack_ms)
 
 
 def show(facts: Facts) -> str:

@@ -107,6 +107,10 @@ def push_something(argv: list[bytes], reply: Reply) -> bytes:
     return reply.raw + b">2\r\n+invalidate\r\n_\r\n" if argv[0] == b"TTL" else reply.raw
 
 
+def off_by_one_second(argv: list[bytes], reply: Reply) -> bytes:
+    return b":%d\r\n" % (int(reply.text) - 1) if argv[0] == b"TTL" and int(reply.text) > 0 else reply.raw
+
+
 def wrong_encoding(argv: list[bytes], reply: Reply) -> bytes:
     return b"$3\r\nraw\r\n" if argv[:2] == [b"OBJECT", b"ENCODING"] and reply.text == b"embstr" else reply.raw
 
@@ -127,6 +131,7 @@ LIES: dict[str, tuple[Lie, str]] = {
     "a member missing": (on(b"SMEMBERS", rb"(.)3\r\n\$1\r\n.\r\n", rb"\g<1>2\r\n"), "SMEMBERS"),
     "set as array, array as set": (another_aggregate, "SMEMBERS"),
     "another null": (on(b"GET", rb"(\$-1|_)\r\n", b"*-1\r\n"), "GET"),
+    "time to live one less": (off_by_one_second, "TTL"),
     "time to live far off": (on(b"TTL", rb":\d+", b":900"), "TTL"),
     "wrong inside EXEC": (on(b"EXEC", rb"\d\r\n$", b"7\r\n"), "EXEC"),
     "extra digits of a float": (on(b"INCRBYFLOAT", rb"\$4\r\n11\.5", b"$5\r\n11.50"), "INCRBYFLOAT"),

@@ -14,7 +14,7 @@ from .__main__ import main
 from .compare import Comparison, compare_streams
 from .divergences import Divergence
 from .endpoints import RECIPES, Endpoint, EndpointError, Recipe, attach, find_program, start
-from .normalise import equal, load_rules
+from .normalise import doubtful, equal, load_rules
 from .outcome import Outcome
 from .report import as_json, first_difference, render, replay_script
 from .runner import Duel
@@ -209,6 +209,8 @@ DIFFERENT = [
     ("fields id", b"*4\r\n+id\r\n:1\r\n+n\r\n:2\r\n", b"*4\r\n+id\r\n:1\r\n+n\r\n:3\r\n"),
     ("fields id", b"*4\r\n+id\r\n:1\r\n+n\r\n:2\r\n", b"*4\r\n+id\r\n+1\r\n+n\r\n:2\r\n"),
     ("info", b"$10\r\n# A\r\nx:1\r\n\r\n", b"$10\r\n# A\r\ny:1\r\n\r\n"),
+    ("seconds", b":100\r\n", b":99\r\n"),
+    ("milliseconds", b":100\r\n", b":99\r\n"),
     ("error", b"-ERR a\r\n", b"-WRONG a\r\n"),
     ("type", b"-ERR a\r\n", b"-ERR b\r\n"),
 ]
@@ -224,6 +226,15 @@ def test_the_same_under_a_rule(rule: str, left: bytes, right: bytes) -> None:
 def test_different_under_a_rule(rule: str, left: bytes, right: bytes) -> None:
     assert not equal(rule, read(left), read(right))
     assert not equal(rule, read(right), read(left))
+
+
+def test_a_clock_is_doubted() -> None:
+    later, sooner, gone = (read(b":%d\r\n" % n) for n in (1000, 998, -2))
+    assert equal("milliseconds", later, sooner, slack_ms=2)
+    assert not equal("milliseconds", later, sooner, slack_ms=1)
+    assert doubtful("seconds", later, sooner)
+    assert not doubtful("seconds", later, gone)
+    assert not doubtful("exact", later, sooner)
 
 
 def test_clients_are_compared_field_by_field() -> None:

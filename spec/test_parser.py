@@ -112,17 +112,55 @@ def test_unread_requests_come_again_before_what_follows() -> None:
     assert again == [[b"GET", b"k"], [b"GET", b"k"], [b"PING"]]
 
 
-# --- Properties --------------------------------------------------------------------------------------------------------
+# --- Properties -------------------------------------------------------------------------------------------------------
 
 fragments = st.sampled_from(
     [
-        b"*", b"$", b"+", b":", b"-", b"(", b"=", b"#f", b"_", b",", b"%", b"~", b">", b"|", b"\r\n", b"\r", b"\n", b"0", b"1", b"2",
-        b"3", b"-1", b"txt:", b"GET", b"k", b"'", b'"', b" ", b"\\x4", b"\0", b"*1\r\n$4\r\nPING\r\n", b"*0\r\n", b"*1\r\n", b"$1\r\n",
-        b"$2\r\n", b"x\r\n", b"PING\r\n", b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", b"$0\r\n\r\n",
+        b"*",
+        b"$",
+        b"+",
+        b":",
+        b"-",
+        b"(",
+        b"=",
+        b"#f",
+        b"_",
+        b",",
+        b"%",
+        b"~",
+        b">",
+        b"|",
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b"0",
+        b"1",
+        b"2",
+        b"3",
+        b"-1",
+        b"txt:",
+        b"GET",
+        b"k",
+        b"'",
+        b'"',
+        b" ",
+        b"\\x4",
+        b"\0",
+        b"*1\r\n$4\r\nPING\r\n",
+        b"*0\r\n",
+        b"*1\r\n",
+        b"$1\r\n",
+        b"$2\r\n",
+        b"x\r\n",
+        b"PING\r\n",
+        b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n",
+        b"$0\r\n\r\n",
     ]
-)  # fmt: skip
+)
 noise = st.lists(fragments | st.binary(max_size=3), max_size=14).map(b"".join)
-arguments = st.lists(st.binary(max_size=30) | st.sampled_from([b"+", b"=", b"\r\n$1", b"*0\r\n"]), min_size=1, max_size=6)
+arguments = st.lists(
+    st.binary(max_size=30) | st.sampled_from([b"+", b"=", b"\r\n$1", b"*0\r\n"]), min_size=1, max_size=6
+)
 
 
 @given(noise)

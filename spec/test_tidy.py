@@ -31,8 +31,19 @@ LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in name
 LEAVES = {"mini_redis.structures.numbers", "mini_redis.structures.grisu", "mini_redis.server.version"}
 PURE = [PACKAGE / name for layer in LAYERS[:6] for name in sorted(layer) if (PACKAGE / name).is_dir()]
 FORBIDDEN_MODULES = {
-    "asyncio", "multiprocessing", "os", "select", "selectors", "signal", "socket", "subprocess", "sys", "tempfile", "threading", "time",
-}  # fmt: skip
+    "asyncio",
+    "multiprocessing",
+    "os",
+    "select",
+    "selectors",
+    "signal",
+    "socket",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "threading",
+    "time",
+}
 FORBIDDEN_CALLS = {"open", "print", "input", "set.pop"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -64,10 +75,14 @@ def test_imports_only_go_down(path: Path) -> None:
     for module, _ in imports(parsed(path)):
         if module.startswith("mini_redis.") and module not in LEAVES:
             target = module.split(".")[1]
-            assert LAYER_OF[target] <= LAYER_OF[parts[0]], f"{path.relative_to(ROOT)} imports {module}, which is above it"
+            assert LAYER_OF[target] <= LAYER_OF[parts[0]], (
+                f"{path.relative_to(ROOT)} imports {module}, which is above it"
+            )
 
 
-@pytest.mark.parametrize("path", [p for folder in PURE for p in sorted(folder.rglob("*.py"))], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [p for folder in PURE for p in sorted(folder.rglob("*.py"))], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_the_core_touches_nothing_but_its_arguments(path: Path) -> None:
     tree = parsed(path)
     for module, name in imports(tree):
@@ -78,7 +93,9 @@ def test_the_core_touches_nothing_but_its_arguments(path: Path) -> None:
             assert node.func.id not in FORBIDDEN_CALLS, f"{path.name}:{node.lineno} calls {node.func.id}()"
 
 
-@pytest.mark.parametrize("path", [p for folder in PURE for p in sorted(folder.rglob("*.py"))], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [p for folder in PURE for p in sorted(folder.rglob("*.py"))], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_nobody_iterates_a_set(path: Path) -> None:
     """The order of a set of bytes differs between processes, and with it would the replies."""
     for node in ast.walk(parsed(path)):

@@ -18,7 +18,7 @@ Condition: TypeAlias = "Callable[[Client], bool]"
 
 NO_SUCH_CLIENT = ReplyError(b"ERR No such client")
 INVALID_CLIENT_ID = ReplyError(b"ERR Invalid client ID")
-KINDS = {b"normal": b"normal", b"slave": b"replica", b"replica": b"replica", b"pubsub": b"pubsub", b"master": b"master"}
+KINDS = {word: word for word in (b"normal", b"replica", b"pubsub", b"master")} | {b"slave": b"replica"}
 REPLY_MODES = {b"ON": 0, b"OFF": 1, b"SKIP": 2}  # REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT of server/client.py
 
 container("CLIENT", "Look at the server's connections, and steer this one.", since="2.4.0", group="connection")
@@ -105,8 +105,8 @@ def client_reply(ctx: Context, argv: list[bytes]) -> Reply:
     return OK
 
 
-@command("CLIENT NO-EVICT enabled:(ON | OFF)", flags=ADMIN | NOSCRIPT | LOADING | STALE, acl="connection", since="7.0.0",
-         complexity="O(1)", group="connection")  # fmt: skip
+@command("CLIENT NO-EVICT enabled:(ON | OFF)", flags=ADMIN | NOSCRIPT | LOADING | STALE, acl="connection",
+         since="7.0.0", complexity="O(1)", group="connection")  # fmt: skip
 def client_no_evict(ctx: Context, argv: list[bytes]) -> Reply:
     """Spare this connection when clients are evicted for memory."""
     ctx.client.no_evict = on_or_off(argv[2])

@@ -1,4 +1,4 @@
-"""The connection group: who the client is, how it speaks, which database it means. CLIENT has its own file, client.py."""
+"""The connection group: who the client is, how it speaks, which database it means. CLIENT has a file of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from mini_redis.resp.reply import (
     ReplyError,
     wrong_arity,
 )
-
 from mini_redis.server.version import REDIS_VERSION
 from mini_redis.structures.numbers import parse_integer
 

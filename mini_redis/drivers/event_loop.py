@@ -123,7 +123,7 @@ class EventLoop:
         self._poller.register(self._woken.fileno(), IN)
         self._respect_descriptor_limit()
 
-    # --- Around the loop -------------------------------------------------------------------------------------------------
+    # --- Around the loop ----------------------------------------------------------------------------------------------
 
     def listen(self) -> None:
         """Open the listening sockets that the configuration names. Raises OSError."""
@@ -239,7 +239,7 @@ class EventLoop:
             self._waker.close()
             self._woken.close()
 
-    # --- One turn --------------------------------------------------------------------------------------------------------
+    # --- One turn -----------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         server, connections = self.server, self._connections
@@ -321,7 +321,7 @@ class EventLoop:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 3))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
-    # --- Effects ---------------------------------------------------------------------------------------------------------
+    # --- Effects ------------------------------------------------------------------------------------------------------
 
     def perform_effects(self) -> None:
         """Carry out a turn's effects in their order."""
@@ -421,7 +421,7 @@ class EventLoop:
         except OSError as error:
             self.server.log("#", f"Could not listen: {error.strerror}")
 
-    # --- The log ---------------------------------------------------------------------------------------------------------
+    # --- The log ------------------------------------------------------------------------------------------------------
 
     def _log_line(self, level: str, text: str) -> str:
         now = time.time()

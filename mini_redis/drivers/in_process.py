@@ -63,9 +63,11 @@ class InProcessClient:
 
 
 class InProcess:
-    """Runs one node. `log` collects the bytes that would reach the append-only file, `messages` the server's log lines."""
+    """Runs one node. `log` collects the bytes that would reach the append-only file, `messages` the log's lines."""
 
-    def __init__(self, *directives: str, seed: int = 0, wall_us: int = 1_700_000_000_000_000, logging: bool = False) -> None:
+    def __init__(
+        self, *directives: str, seed: int = 0, wall_us: int = 1_700_000_000_000_000, logging: bool = False
+    ) -> None:
         self.clock = ManualClock(wall_us)
         self.config = Config()
         self.config.load(directives)

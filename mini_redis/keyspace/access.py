@@ -79,6 +79,13 @@ class AccessClocks:
         clock = self._want().get(key)
         return LFU_INIT if clock is None else self._decayed(clock, now_ms // 60_000)
 
+    def word(self, key: bytes, now_ms: int) -> int:
+        """The 24 bits that Redis keeps in the object's header, as DEBUG OBJECT shows them."""
+        if not self.lfu:
+            return now_ms // 1000 - self.idle_seconds(key, now_ms) & 0xFFFFFF
+        clock = self._want().get(key, now_ms // 60_000 << 8 | LFU_INIT)
+        return clock & 0xFFFFFF
+
     def _want(self) -> dict[bytes, int]:
         self.wanted = True
         if self.clocks is None:

@@ -1,20 +1,20 @@
 """From bytes to requests: a careful parser that is always right, and a fast path that is right when it answers.
 
-A request is an array of bulk strings, `*2\\r\\n$3\\r\\nGET\\r\\n$1\\r\\nk\\r\\n`, or for people with telnet an inline command,
-`GET k\\r\\n`. The bytes arrive in pieces cut anywhere, so the parser is a machine that is fed and asked:
+A request is an array of bulk strings, `*2\\r\\n$3\\r\\nGET\\r\\n$1\\r\\nk\\r\\n`, or for people with telnet an inline
+command, `GET k\\r\\n`. The bytes arrive in pieces cut anywhere, so the parser is a machine that is fed and asked:
 
     parser.feed(chunk)
     while batch := parser.next_batch():      # [[b"GET", b"k"], ...]; [] means: more bytes are needed
         ...
 
-**Careful.** `_next_request` reads one request as Redis does (networking.c: processInlineBuffer, processMultibulkBuffer),
-with its limits, its exact error texts and its leniencies: the two bytes after a bulk string are skipped unread, and
-an array of no or negative length is no request. Its state is three fields: the arguments so far, how many are
-missing, and the length of the one that is being awaited.
+**Careful.** `_next_request` reads one request as Redis does (networking.c: processInlineBuffer,
+processMultibulkBuffer), with its limits, its error texts and its leniencies: the two bytes after a bulk string are
+skipped unread, and an array of no or negative length is no request. Its state is three fields: the arguments so far, how
+many are missing, and the length of the one that is being awaited.
 
 **Fast.** Parsing is the largest part of a pipelined command's cost, so whole chunks go to hiredis's reader, written
-in C. It was made for *replies* and accepts much that is no request, thus its answer is used only when it provably is what
-the careful parser would say:
+in C. It was made for *replies* and accepts much that is no request, thus its answer is used only when it provably is
+what the careful parser would say:
 
     (1) the chunk starts at a request's boundary, and with `*`;
     (2) it ends at one: an empty array is appended, and it alone must come out last, as an array at the top level;
@@ -59,7 +59,9 @@ class RequestParser:
     server allocate; setting it takes effect with the next request.
     """
 
-    __slots__ = ("_arguments", "_bulk_length", "_chunks", "_missing", "_need", "_reader", "authenticated", "max_bulk", "size")
+    __slots__ = (
+        "_arguments", "_bulk_length", "_chunks", "_missing", "_need", "_reader", "authenticated", "max_bulk", "size",
+    )  # fmt: skip
 
     def __init__(self, max_bulk: int = 512 * 1024 * 1024, *, authenticated: bool = True, fast: bool = True) -> None:
         self.max_bulk = max_bulk
@@ -247,8 +249,8 @@ ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("b"): 8, ord("a"): 7}
 def split_quoted(line: bytes) -> list[bytes] | None:
     """Split a line into arguments as redis-cli, inline commands and redis.conf do; None if a quote is not closed.
 
-    `"..."` knows \\n \\r \\t \\b \\a \\xHH and a backslash before anything else; `'...'` knows only \\'. A closing quote must
-    be followed by a space or the end. O(len(line)). Source: sdssplitargs, Redis 8.2.
+    `"..."` knows \\n \\r \\t \\b \\a \\xHH and a backslash before anything else; `'...'` knows only \\'. A closing quote
+    must be followed by a space or the end. O(len(line)). Source: sdssplitargs, Redis 8.2.
     """
     line = line.split(b"\0", 1)[0]  # to C the line ends here
     words: list[bytes] = []
@@ -272,7 +274,7 @@ def split_quoted(line: bytes) -> list[bytes] | None:
 
 
 def _quoted(line: bytes, at: int, word: bytearray) -> int | None:
-    """Append what stands between the quote at `at` and its partner to `word`; the place after, None if there is none."""
+    """Append what stands between the quote at `at` and its partner to `word`; the place after, None without one."""
     quote, end = line[at], len(line)
     at += 1
     while at < end:

@@ -107,7 +107,7 @@ class ReplyError(Exception):
 
 
 class ProtocolError(ReplyError):
-    """The bytes are not RESP. The client is told and then disconnected, for nobody knows where the next request starts."""
+    """The bytes are not RESP. The client is told, then disconnected: nobody knows where the next request starts."""
 
 
 # --- Any command ---------------------------------------------------------------------------------------------------

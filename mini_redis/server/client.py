@@ -34,7 +34,9 @@ class Client:
 
     context: Context
 
-    def __init__(self, number: int, parser: RequestParser, address: str, local_address: str, fd: int, now_ms: int) -> None:
+    def __init__(
+        self, number: int, parser: RequestParser, address: str, local_address: str, fd: int, now_ms: int
+    ) -> None:
         self.id = number
         self.parser = parser
         self.address = address

@@ -1,7 +1,7 @@
 """Time is an argument: what a node needs to know of it, and the clock that only moves when told.
 
-`wall_us` dates things (TTLs, TIME); `monotonic_ns` measures them (slow log, latency); `sleep` exists for DEBUG SLEEP. The
-event loop's driver passes the real ones; tests and simulations pass a `ManualClock`.
+`wall_us` dates things (TTLs, TIME); `monotonic_ns` measures them (slow log, latency); `sleep` exists for DEBUG SLEEP.
+The event loop's driver passes the real ones; tests and simulations pass a `ManualClock`.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class LiveCommand:
     """One command of one server. The statistics are those of INFO commandstats and latencystats."""
 
     __slots__ = (
-        "calls", "command", "duration_ns", "failed_calls", "gates", "handler", "latencies", "max_words", "min_words", "name",
-        "rejected_calls", "runs_inside_multi", "subcommands",
+        "calls", "command", "duration_ns", "failed_calls", "gates", "handler", "latencies", "max_words", "min_words",
+        "name", "rejected_calls", "runs_inside_multi", "subcommands",
     )  # fmt: skip
 
     def __init__(self, command: Command) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Request = list[bytes]
 SLOW_NS = 1_000_000  # a command longer than this lets the next one see a new time
-MEETS_ANY_KEY = (b"keys", b"randomkey", b"scan")  # expired keys that they come across have nothing to do with each other
+MEETS_ANY_KEY = (b"keys", b"randomkey", b"scan")  # the expired keys they come across are unrelated
 EXACT_US = 1024  # latencies below are counted exactly, above to three digits
 
 

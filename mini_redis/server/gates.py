@@ -36,13 +36,14 @@ class Gate:
 
 
 def _debug_enabled(server: Server, client: Client, command: Command, argv: list[bytes]) -> None:
-    """DEBUG can crash or distort a server, so it is off unless the configuration says `yes`, or `local` for loopback."""
+    """DEBUG can distort a server, so it is off unless the configuration says `yes`, or `local` for loopback."""
     allowed = server.config.enable_debug_command
     if allowed == b"yes" or (allowed == b"local" and is_local(client.address)):
         return
     raise ReplyError(
         b"ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a"
-        b" local connection, otherwise you need to set this option in the configuration file, and then restart the server."
+        b" local connection, otherwise you need to set this option in the configuration file, and then restart the"
+        b" server."
     )
 
 
@@ -81,4 +82,4 @@ GATES: tuple[Gate, ...] = (
 def is_local(address: str) -> bool:
     """Whether the peer is this machine: loopback, or a Unix socket."""
     host = address.rpartition(":")[0]
-    return host.startswith("127.") or host in ("[::1]", "::1") or address.startswith("/") or ":0" == address[-2:]
+    return host.startswith("127.") or host in ("[::1]", "::1") or address.startswith("/") or address.endswith(":0")

@@ -37,16 +37,17 @@ from mini_redis.server.propagation import Propagation
 from mini_redis.server.stats import Statistics
 
 PROTECTED_MODE_TEXT = (
-    b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the"
-    b" default user. In this mode connections are only accepted from the loopback interface. If you want to connect from"
-    b" external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending"
-    b" the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host"
-    b" the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG"
-    b" REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the"
-    b" Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you"
-    b" started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an"
-    b" authentication password for the default user. NOTE: You only need to do one of the above things in order for the"
-    b" server to start accepting connections from the outside.\r\n"
+    b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for "
+    b"the default user. In this mode connections are only accepted from the loopback interface. If you want to "
+    b"connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable "
+    b"protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by "
+    b"connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly "
+    b"accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively "
+    b"you can just disable the protected mode by editing the Redis configuration file, and setting the "
+    b"protected mode option to 'no', and then restarting the server. 3) If you started the server manually just "
+    b"for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication password for "
+    b"the default user. NOTE: You only need to do one of the above things in order for the server to start "
+    b"accepting connections from the outside.\r\n"
 )
 
 
@@ -93,7 +94,7 @@ class Server:
         self.shutting_down = False
         self._apply_config()
 
-    # --- Input: what the driver calls ----------------------------------------------------------------------------------
+    # --- Input: what the driver calls ---------------------------------------------------------------------------------
 
     def connected(self, address: str, local_address: str = "", fd: int = -1, connection: object = None) -> Client:
         """Somebody connected; the client to name in all later calls. It may have been refused: see its `closing`."""
@@ -155,7 +156,7 @@ class Server:
         self.limits.cron()
         self.stats.sample(self)
 
-    # --- Output: once per turn -----------------------------------------------------------------------------------------
+    # --- Output: once per turn ----------------------------------------------------------------------------------------
 
     def take_effects(self) -> list[Effect]:
         """What is to be done now, in this order; the turn ends here (beforeSleep)."""
@@ -181,7 +182,7 @@ class Server:
             self.endings = []
         return effects
 
-    # --- What commands and gates use -----------------------------------------------------------------------------------
+    # --- What commands and gates use ----------------------------------------------------------------------------------
 
     @property
     def now_ms(self) -> int:
@@ -296,7 +297,7 @@ class Server:
         standing = [gate for gate in GATES if gate.stands(self)]
         self.command_table.set_gates(lambda command: tuple(gate for gate in standing if gate.concerned(command)))
 
-    # --- Inside --------------------------------------------------------------------------------------------------------
+    # --- Inside -------------------------------------------------------------------------------------------------------
 
     def _refuse(self, client: Client, text: bytes) -> None:
         client.closing = client.held = True

@@ -16,6 +16,7 @@ The same numbers as the library inside Redis (two significant digits, 1 ns to 1 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Final
@@ -55,7 +56,7 @@ def percentiles_ns(counts_by_us: Mapping[int, int], percentiles: Sequence[float]
     found: list[int] = []
     for percentile in percentiles:
         rank = max(1, int(percentile / 100 * total + 0.5))
-        duration_us = next(duration for (duration, _), counted in zip(rising, cumulated, strict=True) if counted >= rank)
+        duration_us, _ = rising[bisect_left(cumulated, rank)]
         edge = bucket_start_ns if percentile == 0 else bucket_end_ns
         found.append(edge(duration_us * 1000))
     return found

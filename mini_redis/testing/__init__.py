@@ -45,7 +45,7 @@ class RunningServer:
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass on the server's clock; returns when all that should have happened has.
 
-        Keys expire and the cron runs as often as it would have. Needs `run(clock="manual")`; raises RuntimeError otherwise.
+        Keys expire and the cron runs as often as it would have. Raises RuntimeError without `run(clock="manual")`.
         """
         clock = self._clock
         if clock is None:
@@ -60,7 +60,9 @@ class RunningServer:
 
 
 @contextmanager
-def run(*, clock: Literal["real", "manual"] = "real", seed: int | None = None, **directives: object) -> Iterator[RunningServer]:
+def run(
+    *, clock: Literal["real", "manual"] = "real", seed: int | None = None, **directives: object
+) -> Iterator[RunningServer]:
     """Run a server on a free port of the loopback interface while the block lasts.
 
     `directives` are those of redis.conf with underscores: `run(requirepass="x", maxclients=10)`. `seed` makes what is
