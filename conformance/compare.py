@@ -17,7 +17,6 @@ from .shrink import shrink
 from .streams import Stream
 from .wire import Reply, quote_command
 
-
 # How often a stream is repeated as long as nothing but a tick of the clock may be what differs.
 DOUBTS = 3
 

@@ -12,7 +12,7 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
     shape               the same types all the way down; a scalar's text is not looked at
     type                the same type at the top, nothing else
     within N            integers may differ by at most N when both are positive; all else exact
-    seconds             positive integers are seconds on a clock: one apart is a difference, but a doubtful one (see below)
+    seconds             positive integers are seconds on a clock: a difference is doubtful (see below)
     milliseconds        likewise; apart by no more than the two servers were asked apart is no difference
     cursor [pairs]      [cursor, elements]: the cursor is each server's own; elements in any order
     fields NAME...      what follows one of these names, at any level, by shape; all else exact

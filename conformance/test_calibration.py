@@ -108,7 +108,7 @@ def push_something(argv: list[bytes], reply: Reply) -> bytes:
 
 
 def off_by_one_second(argv: list[bytes], reply: Reply) -> bytes:
-    return b":%d\r\n" % (int(reply.text) - 1) if argv[0] == b"TTL" and int(reply.text) > 0 else reply.raw
+    return b":%d\r\n" % (int(reply.text) - 1) if argv[0] == b"TTL" and reply.text.isdigit() else reply.raw
 
 
 def wrong_encoding(argv: list[bytes], reply: Reply) -> bytes:
