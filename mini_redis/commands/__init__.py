@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from mini_redis.commands import command
+from mini_redis.commands import command, expire, generic
+from mini_redis.commands import object as object_
 from mini_redis.commands.registry import COMMANDS
 
-__all__ = ["COMMANDS", "command"]
+__all__ = ["COMMANDS", "command", "expire", "generic", "object_"]

@@ -371,9 +371,12 @@ def keys(ctx: Context, argv: list[bytes]) -> Reply:
 
     Everybody else waits meanwhile: SCAN is for servers in use. Expired keys are left out, and left alone.
     """
-    db = ctx.db
-    found = list(filter(_matcher(argv[1]), db.data))
-    return [key for key in found if not db.is_expired(key)] if len(db.expires) else found
+    db, pattern, now_ms = ctx.db, argv[1], ctx.now_ms
+    found = list(db.data) if pattern == b"*" else list(filter(glob_matcher(pattern), db.data))
+    if not len(db.expires):
+        return found
+    expires_at = db.expires.get
+    return [key for key in found if (at_ms := expires_at(key)) is None or at_ms >= now_ms]
 
 
 @command(
@@ -482,10 +485,6 @@ def _scan_options(words: list[bytes]) -> tuple[int, Callable[[bytes], object] | 
                 raise SYNTAX_ERROR
         at += 2
     return count, matches, type_name
-
-
-def _matcher(pattern: bytes) -> Callable[[bytes], object]:
-    return (lambda key: True) if pattern == b"*" else glob_matcher(pattern)
 
 
 # --- Whole databases -------------------------------------------------------------------------------------------------
