@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from mini_redis.commands import command, expire, generic
+from mini_redis.commands import command, counter, expire, generic, string, substring
 from mini_redis.commands import object as object_
 from mini_redis.commands.registry import COMMANDS
 
-__all__ = ["COMMANDS", "command", "expire", "generic", "object_"]
+__all__ = ["COMMANDS", "command", "counter", "expire", "generic", "object_", "string", "substring"]
