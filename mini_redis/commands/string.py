@@ -176,7 +176,7 @@ def getset(ctx: Context, argv: list[bytes]) -> Reply:
 
     ctx.propagate_as(b"SET", argv[1], argv[2])
     _bind(ctx, argv[1], argv[2])
-    return frozen(before)
+    return before
 
 
 @command(
