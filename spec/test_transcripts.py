@@ -64,6 +64,8 @@ def test_there_are_transcripts() -> None:
         (b",inf\r\n", "(double) inf"),
         (b"*1\r\n,3\r\n", "[(double) 3]"),
         (b"#t\r\n", "(true)"),
+        (b"(1234567890123456789012\r\n", "(big) 1234567890123456789012"),
+        (b"|1\r\n+ttl\r\n:9\r\n", "(attributes) {+ttl: 9}"),
         (b"=5\r\ntxt:\n\r\n", r'(text) "\n"'),
     ],
 )
@@ -91,8 +93,8 @@ LEAVES = st.one_of(
 REPLIES = st.recursive(
     LEAVES,
     lambda inner: st.builds(
-        lambda kind, elements: Reply(kind, tuple(elements if kind != "%" else elements[: len(elements) // 2 * 2])),
-        st.sampled_from("*~>%"),
+        lambda kind, elements: Reply(kind, tuple(elements if kind not in "%|" else elements[: len(elements) // 2 * 2])),
+        st.sampled_from("*~>%|"),
         st.lists(inner, max_size=4),
     ),
     max_leaves=6,
@@ -162,7 +164,7 @@ def test_the_log() -> None:
         ('a> GET "k', "unbalanced quotes"),
         ("a>", "a command is missing"),
         ("advance 5 parsecs", "what does '5 parsecs' mean after the reply?"),
-        ("a< [1, 2", "'' is no reply in this notation"),
+        ("a< [1, 2", "']' is missing"),
         ("a< [1 2]", "expected ',' or ']' at '2]'"),
         ("a< #!", "'#!' is no reply in this notation"),
         ("a>raw PING PING", "raw bytes are one string in quotes"),

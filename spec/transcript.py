@@ -32,7 +32,8 @@ A reply is written as redis-cli would, in one line; each RESP type has its own n
     v  "7"  "a\x00b"                    bulk string; quoted where it could be taken for something else
     (nil)  (nil array)                  null; the second is RESP2's *-1
     [a, 7, (nil)]                       array
-    1.5 or (double) inf   (true) (false)   {k: v, l: w}   ~[a, b]   (push) [a]   (text) "a\n"     what RESP3 adds
+    1.5 or (double) inf   (true) (false)   {k: v, l: w}   ~[a, b]   (push) [a]   (text) "a\n"   (big) 12   what RESP3 adds
+    (attributes) {k: v}                 stands before the reply that it belongs to
     ...                                 anything; at an aggregate's end, all the rest of it
     (waiting)                           not a reply: the client waits for one and cannot go on
     (nothing)                           not a reply: nothing has come
@@ -41,7 +42,8 @@ A reply is written as redis-cli would, in one line; each RESP type has its own n
 All is written down: a reply that is not is an error, and so is a line of the log once a transcript speaks of the
 log. Only the SELECT 0 with which every log begins goes without saying.
 
-`python spec/transcript.py FILE...` runs transcripts; `--show` prints them with the replies that really came.
+`python spec/transcript.py FILE...` runs transcripts; `--show` prints them with the replies that really came,
+which is how they are best written; `--write` writes these into the files.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from mini_redis.drivers.in_process import InProcess, InProcessClient
@@ -58,6 +61,7 @@ from mini_redis.resp.parser import encode_request, split_quoted
 
 LOG = "log"
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+ACTIONS = ("send", "advance", "close")
 STATUSES = (b"OK", b"PONG", b"QUEUED", b"RESET")
 
 _LINE = re.compile(r"([A-Za-z][A-Za-z0-9_]*|)(>raw|<raw|>|<)(?:\s+(.*))?$")
@@ -103,12 +107,12 @@ def read_reply(data: bytes, at: int = 0) -> tuple[Reply, int]:
         if data[at + size : at + size + 2] != b"\r\n":
             raise ValueError("a bulk string of another length than it says")
         return Reply(kind, data[at : at + size]), at + size + 2
-    if kind not in "*~>%":
+    if kind not in "*~>%|":
         raise ValueError(f"{kind!r} is no type of RESP")
     if size < 0:
         return NIL_ARRAY, at
     elements = []
-    for _ in range(2 * size if kind == "%" else size):
+    for _ in range(2 * size if kind in "%|" else size):
         element, at = read_reply(data, at)
         elements.append(element)
     return Reply(kind, tuple(elements)), at
@@ -152,8 +156,10 @@ def write_reply(reply: Reply, inside: bool = False) -> str:
     value = reply.value
     if isinstance(value, tuple):
         parts = [write_reply(element, inside=True) for element in value]
-        if reply.kind == "%":
-            return "{" + ", ".join(f"{name}: {what}" for name, what in zip(parts[::2], parts[1::2], strict=True)) + "}"
+        if reply.kind in "%|":
+            pairs = ", ".join(f"{name}: {what}" for name, what in zip(parts[::2], parts[1::2], strict=False))
+            rest = (", " if pairs else "") + "..." if len(parts) % 2 else ""
+            return ("" if reply.kind == "%" else "(attributes) ") + "{" + pairs + rest + "}"
         return {"*": "", "~": "~", ">": "(push) "}[reply.kind] + "[" + ", ".join(parts) + "]"
     if isinstance(value, bytes):
         match reply.kind:
@@ -167,6 +173,8 @@ def write_reply(reply: Reply, inside: bool = False) -> str:
                 return value.decode() if re.fullmatch(rb"-?\d+\.\d+", value) else f"(double) {value.decode()}"
             case "=":
                 return f"(text) {quote(value[4:])}"
+            case "(":
+                return f"(big) {value.decode()}"
             case _:
                 return value.decode() if _BARE.fullmatch(value) and value not in STATUSES else quote(value)
     if isinstance(value, bool):
@@ -178,16 +186,18 @@ def write_reply(reply: Reply, inside: bool = False) -> str:
 
 _BARE = re.compile(rb"[A-Za-z_/:][\w./:@-]*(?<!:)")
 _TOKEN = re.compile(
-    r"""\s*(?P<open>~\[|\(push\)\s*\[|\[|\{)
+    r"""\s*(?P<open>~\[|\(push\)\s*\[|\[|\{|\(attributes\)\s*\{)
       | \s*(?P<quoted>(?:\+|\(text\)\s*|\(error\)\s*)?"(?:[^"\\]|\\.)*")
       | \s*(?P<named>\((?:nil|nil\ array|true|false)\))
       | \s*(?:\(integer\)\s*)?(?P<integer>-?\d+)(?![\w.])
+      | \s*\(big\)\s*(?P<big>-?\d+)
       | \s*(?P<double>-?\d+\.\d+|\(double\)\s*\S+?)(?=[\s,:\]}]|$)
       | \s*(?P<rest>\.\.\.)
       | \s*(?P<word>\+?[A-Za-z_/:][\w./:@-]*(?<!:))
     """,
     re.VERBOSE,
 )
+_AGGREGATES = {"[": "*", "~": "~", "{": "%", "(push)": ">", "(attributes)": "|"}
 _NAMED = {"(nil)": NIL, "(nil array)": NIL_ARRAY, "(true)": Reply("#", True), "(false)": Reply("#", False)}
 
 
@@ -220,6 +230,8 @@ def _parse_node(text: str, at: int) -> tuple[Reply, int]:
             return _NAMED[what], end
         case "integer":
             return Reply(":", int(what)), end
+        case "big":
+            return Reply("(", what.encode()), end
         case "double":
             return Reply(",", what.removeprefix("(double)").strip().encode()), end
         case "rest":
@@ -230,21 +242,23 @@ def _parse_node(text: str, at: int) -> tuple[Reply, int]:
 
 
 def _parse_aggregate(text: str, at: int, opening: str) -> tuple[Reply, int]:
-    kind = {"[": "*", "~[": "~", "{": "%"}.get(opening, ">")
-    closing = "}" if kind == "%" else "]"
+    kind = next(kind for mark, kind in _AGGREGATES.items() if opening.startswith(mark))
+    closing = "}" if kind in "%|" else "]"
     elements: list[Reply] = []
     while True:
         rest = text[at:].lstrip()
         at = len(text) - len(rest)
         if rest.startswith(closing):
             return Reply(kind, tuple(elements)), at + 1
+        if not rest:
+            raise ValueError(f"{closing!r} is missing")
         if elements:
             if not rest.startswith(","):
                 raise ValueError(f"expected ',' or {closing!r} at {rest!r}")
             at += 1
         element, at = _parse_node(text, at)
         elements.append(element)
-        if kind == "%" and element != ANYTHING:
+        if kind in "%|" and element != ANYTHING:
             if not text[at:].startswith(":"):
                 raise ValueError(f"expected ':' at {text[at:]!r}")
             element, at = _parse_node(text, at + 1)
@@ -458,27 +472,46 @@ def _logged(words: tuple[bytes, ...]) -> str:
 
 
 def shown(transcript: Transcript) -> str:
-    """The transcript with the replies, and if it speaks of the log the log, that a node really gives."""
-    return "\n".join(_shown_lines(transcript)) + "\n"
+    """The transcript with the replies, and if it speaks of the log the log, that a node really gives.
 
-
-def _shown_lines(transcript: Transcript) -> Iterator[str]:
+    An expectation that holds stays as it is written, be it `...` or raw bytes.
+    """
     stage = _Stage(transcript, byte_by_byte=False)
     steps = {step.line: step for step in transcript.steps}
+    lines: list[str] = []
     for number, line in enumerate(transcript.text.splitlines(), transcript.first_line):
         step = steps.get(number)
         if step is None:
-            yield line
-        elif step.verb in ("send", "advance", "close"):
-            yield line
+            lines.append(line)
+        elif step.verb in ACTIONS:
+            lines.append(line)
             _play(stage, step, transcript)
-            for name in stage.clients:
-                while (reply := stage.take_reply(name)) is not None:
-                    yield (f"{name}< " if name else "") + write_reply(reply)
-                if stage.waits(name):
-                    yield f"{name}< (waiting)"
-            while transcript.speaks_of_the_log and (words := stage.take_logged()) is not None:
-                yield _logged(words)
+            lines += _consequences(stage, step, transcript)
+    return "\n".join(lines) + "\n"
+
+
+def _consequences(stage: _Stage, action: Step, transcript: Transcript) -> Iterator[str]:
+    """The lines to write below an action."""
+    following = transcript.steps[transcript.steps.index(action) + 1 :]
+    written = list(takewhile(lambda step: step.verb not in ACTIONS, following))
+    for name, client in stage.clients.items():
+        expected = [step for step in written if step.client == name and not step.verb.startswith(LOG)]
+        if any(step.verb == "expect raw" for step in expected):
+            yield f"{name}<raw {quote(client.take())}"
+            expected.clear()
+        while (reply := stage.take_reply(name)) is not None:
+            pattern = expected.pop(0).reply if expected else reply
+            yield _said(name, write_reply(pattern if matches(pattern, reply) and pattern != ANYTHING else reply))
+        if expected and expected[0].verb != "expect" or name == action.client and client.closed or stage.waits(name):
+            yield _said(name, _silence(stage, name))
+    while transcript.speaks_of_the_log and (words := stage.take_logged()) is not None:
+        yield _logged(words)
+    if any(step.verb == "log nothing" for step in written):
+        yield _logged(())
+
+
+def _said(name: str, text: str) -> str:
+    return f"{name}< {text}" if name else text
 
 
 def load(path: Path) -> Transcript:
@@ -489,6 +522,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(description="Run transcripts.")
     options.add_argument("files", nargs="+", type=Path)
     options.add_argument("--show", action="store_true", help="print them with the replies that really came")
+    options.add_argument("--write", action="store_true", help="... and write that into the files")
     given = options.parse_args(arguments)
     failed = 0
     for path in given.files:
@@ -496,6 +530,8 @@ def main(arguments: list[str] | None = None) -> int:
             transcript = load(path)
             if given.show:
                 print(shown(transcript), end="")
+            elif given.write:
+                path.write_text(shown(transcript))
             else:
                 run(transcript)
                 run(transcript, byte_by_byte=True)

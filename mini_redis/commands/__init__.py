@@ -6,8 +6,20 @@
 
 from __future__ import annotations
 
-from mini_redis.commands import command, counter, expire, generic, string, substring
-from mini_redis.commands import object as object_
+from mini_redis.commands import (  # noqa: F401: importing a module declares its commands
+    client,
+    command,
+    config,
+    connection,
+    counter,
+    debug,
+    expire,
+    generic,
+    object,
+    string,
+    substring,
+    transaction,
+)
 from mini_redis.commands.registry import COMMANDS
 
-__all__ = ["COMMANDS", "command", "counter", "expire", "generic", "object_", "string", "substring"]
+__all__ = ["COMMANDS"]

@@ -29,7 +29,8 @@ from mini_redis.drivers.process import ProcessEnvironment, SystemClock, raise_op
 from mini_redis.server.client import Client
 from mini_redis.server.clock import Clock
 from mini_redis.server.config import Config
-from mini_redis.server.effects import Append, Close, Exit, Listen, Log, Write
+from mini_redis.server.config_kinds import BadValue
+from mini_redis.server.effects import Append, Close, Exit, Log, Write
 from mini_redis.server.environment import Environment
 from mini_redis.server.node import Server
 
@@ -39,7 +40,7 @@ SEND_PIECES_AT_ONCE: Final = 64 * 1024 * 16
 ACCEPTS_PER_TURN: Final = 1000
 RESERVED_DESCRIPTORS: Final = 32
 IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
-LEVELS: Final = {"debug": ".-*#", "verbose": "-*#", "notice": "*#", "warning": "#", "nothing": ""}
+LEVELS: Final = {b"debug": ".-*#", b"verbose": "-*#", b"notice": "*#", b"warning": "#", b"nothing": ""}
 
 
 class SelectorPoller:
@@ -122,18 +123,47 @@ class EventLoop:
             end.setblocking(False)
         self._poller.register(self._woken.fileno(), IN)
         self._respect_descriptor_limit()
+        config.on_change.update(port=self._listen_anew, bind=self._listen_anew, maxclients=self._allow_more_clients)
 
     # --- Around the loop ----------------------------------------------------------------------------------------------
 
-    def listen(self) -> None:
-        """Open the listening sockets that the configuration names. Raises OSError."""
-        self._stop_listening()
+    def listen(self, *, any_port: bool = False) -> None:
+        """Open the listening sockets that the configuration names; `any_port` lets the system choose. Raises OSError."""
         config = self.config
-        if config.port or (config.port == 0 and not config.unixsocket):
-            for address in config.bind:
-                self._listen_on(address.decode(), config.port)
-        if config.unixsocket:
-            self._listen_on_path(os.fsdecode(config.unixsocket))
+        listeners: list[socket.socket] = []
+        try:
+            if config.port or any_port:
+                for address in config.bind:
+                    listener = self._bound(address.decode(), 0 if any_port else config.port)
+                    if listener is not None:
+                        listeners.append(listener)
+            if config.unixsocket:
+                listeners.append(self._bound_to_path(os.fsdecode(config.unixsocket)))
+        except OSError:
+            for listener in listeners:
+                listener.close()
+            raise
+        self._stop_listening()
+        for listener in listeners:
+            listener.setblocking(False)
+            self._listeners[listener.fileno()] = listener
+            self._poller.register(listener.fileno(), IN)
+        self.server.environment.tcp_port = self.port
+
+    def _listen_anew(self) -> None:
+        """CONFIG SET port or bind: keep the old sockets unless the new ones can be had."""
+        try:
+            self.listen()
+        except OSError as error:
+            self.server.log("#", f"Could not listen: {error.strerror}")
+            raise BadValue(b"Unable to listen on this port. Check server logs.") from None
+
+    def _allow_more_clients(self) -> None:
+        wanted = self.config.maxclients + RESERVED_DESCRIPTORS
+        granted = raise_open_files_limit(wanted)
+        if granted < wanted:
+            text = b"The operating system is not able to handle the specified number of clients, try with %d"
+            raise BadValue(text % (granted - RESERVED_DESCRIPTORS))
 
     @property
     def port(self) -> int:
@@ -143,34 +173,29 @@ class EventLoop:
                 return int(listener.getsockname()[1])
         return 0
 
-    def _listen_on(self, address: str, port: int) -> None:
+    def _bound(self, address: str, port: int) -> socket.socket | None:
+        """A listening socket; None if the address is optional (`-` in front) and this machine does not have it."""
         optional = address.startswith("-")
         address = address.removeprefix("-")
-        if address == "*":
-            address = "0.0.0.0"
-        if address == "::*":
-            address = "::"
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        host = {"*": "0.0.0.0", "::*": "::"}.get(address, address)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = None
         try:
             listener = socket.socket(family, socket.SOCK_STREAM)
-        except OSError:
-            if optional:
-                return
-            raise
-        try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind((address, port))
+            listener.bind((host, port))
             listener.listen(self.config.tcp_backlog)
         except OSError as error:
-            listener.close()
+            if listener is not None:
+                listener.close()
             if optional and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                return
+                return None
             raise
-        self._add_listener(listener)
+        return listener
 
-    def _listen_on_path(self, path: str) -> None:
+    def _bound_to_path(self, path: str) -> socket.socket:
         if os.path.exists(path):
             os.unlink(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -178,12 +203,7 @@ class EventLoop:
         if self.config.unixsocketperm:
             os.chmod(path, self.config.unixsocketperm)
         listener.listen(self.config.tcp_backlog)
-        self._add_listener(listener)
-
-    def _add_listener(self, listener: socket.socket) -> None:
-        listener.setblocking(False)
-        self._listeners[listener.fileno()] = listener
-        self._poller.register(listener.fileno(), IN)
+        return listener
 
     def _stop_listening(self) -> None:
         for fd, listener in self._listeners.items():
@@ -335,8 +355,6 @@ class EventLoop:
                 case Log(level, text):
                     if level in LEVELS[self.config.loglevel]:
                         self._write_log(self._log_line(level, text))
-                case Listen():
-                    self._listen_anew()
                 case Exit(code):
                     self._exit_code = code
                 case Append():
@@ -415,12 +433,6 @@ class EventLoop:
             except OSError:
                 return
 
-    def _listen_anew(self) -> None:
-        try:
-            self.listen()
-        except OSError as error:
-            self.server.log("#", f"Could not listen: {error.strerror}")
-
     # --- The log ------------------------------------------------------------------------------------------------------
 
     def _log_line(self, level: str, text: str) -> str:
@@ -445,7 +457,7 @@ class LoopThread:
         self._thread = threading.Thread(target=loop.run, name="mini-redis", daemon=True)
 
     def __enter__(self) -> EventLoop:
-        self.loop.listen()
+        self.loop.listen(any_port=not self.loop.config.port)
         self._thread.start()
         return self.loop
 

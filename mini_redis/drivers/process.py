@@ -37,6 +37,7 @@ class ProcessEnvironment(Environment):
         system = os.uname()
         self.os = f"{system.sysname} {system.release} {system.machine}"
         self.arch_bits = struct.calcsize("P") * 8
+        self.monotonic_clock = time.get_clock_info("perf_counter").implementation
         self.python = platform.python_version()
         self.process_id = os.getpid()
         self.executable = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0] else sys.executable
@@ -56,6 +57,11 @@ class ProcessEnvironment(Environment):
     def cpu_seconds(self) -> tuple[float, float, float, float]:
         own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
         return own.ru_stime, own.ru_utime, children.ru_stime, children.ru_utime
+
+    def thread_cpu_seconds(self) -> tuple[float, float]:
+        who = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
+        usage = resource.getrusage(who)
+        return usage.ru_stime, usage.ru_utime
 
     def write_file(self, path: str, data: bytes) -> None:
         directory = os.path.dirname(os.path.abspath(path))

@@ -201,11 +201,12 @@ class Config(Values):
             raise fatal_error(b"replicaof directive not allowed in cluster mode")
 
     def _warn_of_idle(self) -> None:
-        """Warn of directives that were given, differ from their default, and do nothing."""
+        """Warn of directives that were given, ask for something else than the default, and do nothing."""
         for name in self._mentioned:
             parameter = BY_NAME[name]
-            if getattr(self, parameter.attribute) == parameter.default:
-                continue
+            value = getattr(self, parameter.attribute)
+            if not value or value == parameter.default:
+                continue  # switching off what is not there needs no warning
             if parameter.moot:
                 self._warn(f"{_text(name)} is accepted and kept, but has no effect: {parameter.moot}")
             elif parameter.needs:

@@ -41,14 +41,10 @@ class Log(NamedTuple):
     text: str
 
 
-class Listen(NamedTuple):
-    """The addresses to listen on changed (CONFIG SET port, bind): read them from the configuration."""
-
-
 class Exit(NamedTuple):
     """Stop the process, after everything before it has been done."""
 
     code: int
 
 
-Effect: TypeAlias = Append | Write | Close | Log | Listen | Exit
+Effect: TypeAlias = Append | Write | Close | Log | Exit

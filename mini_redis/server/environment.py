@@ -14,11 +14,14 @@ class Environment:
 
     os = "simulated"
     arch_bits = 64
+    monotonic_clock = "simulated"
     multiplexing_api = "none"
     python = ""
     process_id = 0
     executable = "mini-redis"
     config_file = ""
+    tcp_port = 0
+    """The port that is listened on, if it is not the configured one: the system chose, or nobody listens."""
 
     def resident_bytes(self) -> int:
         """Resident memory of the process."""
@@ -31,6 +34,10 @@ class Environment:
     def cpu_seconds(self) -> tuple[float, float, float, float]:
         """System and user time of the process, then of its children."""
         return 0.0, 0.0, 0.0, 0.0
+
+    def thread_cpu_seconds(self) -> tuple[float, float]:
+        """System and user time of the thread that runs the node."""
+        return 0.0, 0.0
 
     def write_file(self, path: str, data: bytes) -> None:
         """Replace a file as one step. Raises ReplyError with the system's reason."""

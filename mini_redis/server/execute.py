@@ -13,6 +13,7 @@ from mini_redis.resp.encoder import encode
 from mini_redis.resp.reply import NO_REPLY, OK, QUEUED, ProtocolError, Reply, ReplyError, wrong_arity
 from mini_redis.server.client import REPLY_ON, REPLY_SKIP, REPLY_SKIP_NEXT
 from mini_redis.server.gates import Postponed
+from mini_redis.structures.histogram import representative_us
 
 if TYPE_CHECKING:
     from mini_redis.server.client import Client
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Request = list[bytes]
 SLOW_NS = 1_000_000  # a command longer than this lets the next one see a new time
 MEETS_ANY_KEY = (b"keys", b"randomkey", b"scan")  # the expired keys they come across are unrelated
-EXACT_US = 1024  # latencies below are counted exactly, above to three digits
+EXACT_US = 1024  # latencies below are counted exactly, above in the buckets of latencystats
 
 
 def process(server: Server, client: Client) -> None:
@@ -123,7 +124,7 @@ def call(server: Server, client: Client, command: LiveCommand, argv: Request) ->
     if server.track_latency:
         micros = duration_ns // 1000
         if micros > EXACT_US:
-            micros = _three_digits(micros)
+            micros = representative_us(micros)
         latencies = command.latencies
         latencies[micros] = latencies.get(micros, 0) + 1
     client.commands_run += 1
@@ -177,8 +178,3 @@ def _call_without_touching(server: Server, client: Client, command: LiveCommand,
         return command.handler(client.context, argv)
     finally:
         server.keyspace.touching = True
-
-
-def _three_digits(micros: int) -> int:
-    unit: int = 10 ** (len(str(micros)) - 3)
-    return micros // unit * unit

@@ -69,6 +69,7 @@ class ClientLimits:
         self._next_client = start + share
         timeout_ms = server.config.timeout * 1000
         for client in (clients[start:] + clients[:start])[:share]:
+            server.stats.recent_buffers.see(client.query_buffer, client.output_buffer, server.now_ms)
             if client.unsent:
                 self.check_output(client)
             if timeout_ms and not client.paused and server.now_ms - client.last_interaction_ms > timeout_ms:

@@ -15,7 +15,7 @@ Reading order: `receive`, then execute.py for what becomes of the bytes, then `t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from mini_redis.keyspace.active_expire import ActiveExpire
@@ -28,10 +28,11 @@ from mini_redis.server.clock import Clock
 from mini_redis.server.command_table import CommandTable, LiveCommand
 from mini_redis.server.config import Config
 from mini_redis.server.context import Context
-from mini_redis.server.effects import Append, Close, Effect, Exit, Listen, Log, Write
+from mini_redis.server.effects import Append, Close, Effect, Exit, Log, Write
 from mini_redis.server.environment import Environment
 from mini_redis.server.execute import call, process
 from mini_redis.server.gates import GATES, is_local
+from mini_redis.server.info import describe
 from mini_redis.server.limits import ClientLimits
 from mini_redis.server.propagation import Propagation
 from mini_redis.server.stats import Statistics
@@ -86,13 +87,13 @@ class Server:
         self.endings: list[Effect] = []  # after them: connections to close, the end itself
         self.now_us = 0
         self.freeze_time()
-        self.stats = Statistics(self.now_us)
+        self.stats = Statistics(self.now_us, self.environment.resident_bytes())
         self.track_latency = True
         self.active_expire_enabled = True
         self.next_tick_ms = 0
         self.cron_runs = 0
         self.shutting_down = False
-        self._apply_config()
+        self._obey_config()
 
     # --- Input: what the driver calls ---------------------------------------------------------------------------------
 
@@ -220,16 +221,19 @@ class Server:
         self.endings.append(Close(client, flush))
 
     def stop(self, code: int = 0) -> None:
-        """End the process when this turn's effects are done."""
+        """End the process when this turn's effects are done. Nobody's next request is run."""
         self.shutting_down = True
+        for client in self.clients.values():
+            client.held = True
         self.endings.append(Exit(code))
+
+    def info(self, sections: Sequence[bytes]) -> bytes:
+        """What INFO answers; see info.py."""
+        return describe(self, sections)
 
     def write_file(self, path: str, data: bytes) -> None:
         """Replace a file at once, where a reply depends on the outcome. Raises ReplyError."""
         self.environment.write_file(path, data)
-
-    def rebind(self) -> None:
-        self.effects.append(Listen())
 
     def release_transaction(self, client: Client) -> None:
         """Leave MULTI and WATCH."""
@@ -315,5 +319,42 @@ class Server:
         if self.notify_flags:
             notify(self.notify_flags, self.publish, db.id, key, "expired")
 
-    def _apply_config(self) -> None:
-        pass
+    def _obey_config(self) -> None:
+        """Act on the configuration now, and again whenever CONFIG SET changes it."""
+        for old, new in self.config.renamed_commands:
+            self.command_table.rename(old, new)
+        hooks: dict[str, Callable[[], None]] = {
+            "requirepass": self.choose_gates,
+            "notify_keyspace_events": self._choose_events,
+            "maxmemory_policy": self._choose_clocks,
+            "lfu_log_factor": self._tune_clocks,
+            "lfu_decay_time": self._tune_clocks,
+            "latency_tracking": self._choose_latency_tracking,
+            "proto_max_bulk_len": self._limit_bulks,
+        }
+        for hook in dict.fromkeys(hooks.values()):
+            hook()
+        self.config.on_change.update(hooks)
+
+    def _choose_events(self) -> None:
+        self.notify_flags = self.config.notify_keyspace_events
+
+    def _choose_clocks(self) -> None:
+        policy = self.config.maxmemory_policy
+        self.keyspace.use_lfu(policy.endswith(b"lfu"))
+        self._tune_clocks()
+
+    def _tune_clocks(self) -> None:
+        needed = self.config.maxmemory_policy.endswith((b"lru", b"lfu"))
+        for db in self.keyspace.databases:
+            clocks = db.clocks
+            clocks.log_factor, clocks.decay_minutes = self.config.lfu_log_factor, self.config.lfu_decay_time
+            clocks.rng = self.rng
+            clocks.wanted = clocks.wanted or needed
+
+    def _choose_latency_tracking(self) -> None:
+        self.track_latency = self.config.latency_tracking
+
+    def _limit_bulks(self) -> None:
+        for client in self.clients.values():
+            client.parser.max_bulk = self.config.proto_max_bulk_len

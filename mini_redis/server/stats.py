@@ -1,4 +1,4 @@
-"""The counters behind INFO's stats, clients and errorstats sections, and the rates that are sampled from them."""
+"""What INFO tells of the past: counters, rates and peaks that are sampled from them by the cron."""
 
 from __future__ import annotations
 
@@ -11,34 +11,79 @@ if TYPE_CHECKING:
 SAMPLES = 16  # instantaneous_* are averages over as many samples, taken ten times a second
 SAMPLE_EVERY_MS = 100
 MOST_ERROR_CODES = 128
+TOO_MANY_CODES = b"ERRORSTATS_DISABLED"
 
 
 class Rate:
-    """A counter's growth per second, averaged over the last samples."""
+    """How much one counter grows while another (time, in ms) grows by `per`: the average of the last samples."""
 
-    __slots__ = ("_last_count", "_last_ms", "_samples")
+    __slots__ = ("_last_base", "_last_count", "_per", "_samples")
 
-    def __init__(self) -> None:
+    def __init__(self, per: int = 1000) -> None:
+        self._per = per
         self._last_count = 0
-        self._last_ms = 0
+        self._last_base = 0
         self._samples: deque[float] = deque(maxlen=SAMPLES)
 
-    def sample(self, count: int, now_ms: int) -> None:
-        passed_ms = now_ms - self._last_ms
-        if self._last_ms and passed_ms > 0:
-            self._samples.append((count - self._last_count) * 1000 / passed_ms)
-        self._last_count, self._last_ms = count, now_ms
+    def sample(self, count: int, base: int) -> None:
+        """Both counters now. The first time gives no sample."""
+        passed = base - self._last_base
+        if self._last_base and passed > 0:
+            self._samples.append((count - self._last_count) * self._per / passed)
+        self._last_count, self._last_base = count, base
 
     @property
-    def per_second(self) -> float:
+    def average(self) -> float:
         return sum(self._samples) / SAMPLES
+
+
+class RecentBuffers:
+    """The largest buffers that clients have had within the last seconds, as far as the cron has seen."""
+
+    SECONDS = 8
+
+    __slots__ = ("_seconds",)
+
+    def __init__(self) -> None:
+        self._seconds: deque[tuple[int, int, int]] = deque(maxlen=self.SECONDS)  # (unix second, input, output)
+
+    def see(self, input_bytes: int, output_bytes: int, now_ms: int) -> None:
+        """One client's buffers now. O(1)."""
+        second = now_ms // 1000
+        if self._seconds and self._seconds[-1][0] == second:
+            _, largest_input, largest_output = self._seconds.pop()
+            input_bytes, output_bytes = max(input_bytes, largest_input), max(output_bytes, largest_output)
+        self._seconds.append((second, input_bytes, output_bytes))
+
+    def largest(self, now_ms: int) -> tuple[int, int]:
+        """The largest input and output buffer."""
+        recent = [seen for seen in self._seconds if seen[0] > now_ms // 1000 - self.SECONDS]
+        return max((seen[1] for seen in recent), default=0), max((seen[2] for seen in recent), default=0)
+
+
+class Memory:
+    """The memory of the process: at the start, and at most. CONFIG RESETSTAT leaves it."""
+
+    __slots__ = ("peak", "peak_at_ms", "startup")
+
+    def __init__(self, startup: int, now_ms: int) -> None:
+        self.startup = self.peak = startup
+        self.peak_at_ms = now_ms
+
+    def measure(self, used: int, now_ms: int) -> int:
+        """`used` bytes are in use now; returns them."""
+        if used > self.peak:
+            self.peak, self.peak_at_ms = used, now_ms
+        return used
 
 
 class Statistics:
     """All counters since the start, or since CONFIG RESETSTAT."""
 
-    def __init__(self, now_us: int) -> None:
+    def __init__(self, now_us: int, memory: int = 0) -> None:
         self.started_us = now_us
+        self.memory = Memory(memory, now_us // 1000)
+        self.recent_buffers = RecentBuffers()
         self.reset()
 
     def reset(self) -> None:
@@ -58,13 +103,20 @@ class Statistics:
         self.operations = Rate()
         self.input_rate = Rate()
         self.output_rate = Rate()
+        self.turn_rate = Rate()
+        self.turn_duration = Rate(per=1)
         self._next_sample_ms = 0
 
     def count_error(self, code: bytes) -> None:
-        """An error reply is on its way. A flood of invented codes does not grow the table."""
+        """An error reply is on its way. A flood of invented codes ends the counting by code, until the next reset."""
         self.error_replies += 1
-        if code in self.errors or len(self.errors) < MOST_ERROR_CODES:
-            self.errors[code] = self.errors.get(code, 0) + 1
+        if code in self.errors:
+            self.errors[code] += 1
+        elif len(self.errors) < MOST_ERROR_CODES:
+            if TOO_MANY_CODES not in self.errors:
+                self.errors[code] = 1
+        else:
+            self.errors = {TOO_MANY_CODES: 1}
 
     def turn(self, duration_ns: int) -> None:
         """The loop has come round."""
@@ -79,6 +131,9 @@ class Statistics:
         self.operations.sample(commands_processed(server), server.now_ms)
         self.input_rate.sample(self.net_input, server.now_ms)
         self.output_rate.sample(self.net_output, server.now_ms)
+        self.turn_rate.sample(self.turns, server.now_ms)
+        self.turn_duration.sample(self.turns_ns // 1000, self.turns)
+        self.memory.measure(server.environment.resident_bytes(), server.now_ms)
 
 
 def commands_processed(server: Server) -> int:

@@ -70,7 +70,8 @@ def run(
     """
     manual = ManualClock() if clock == "manual" else None
     config = Config()
-    settings = {"port": 0, "bind": "127.0.0.1", "save": "", "enable-debug-command": "yes"} | directives
+    settings: dict[str, object] = {"bind": "127.0.0.1", "save": "", "enable_debug_command": "yes"} | directives
+    config.port = 0
     config.load([_line(name, value) for name, value in settings.items()])
     loop = EventLoop(config, manual, seed=seed, write_log=lambda line: None)
     thread = LoopThread(loop)

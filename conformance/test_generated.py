@@ -1,0 +1,31 @@
+"""Random streams from the oracle's own grammar show no difference.
+
+A few thousand commands per group under a fixed seed, so that a red run is red again; `python -m conformance fuzz` with
+another seed and a larger count looks further.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from .compare import Comparison
+from .endpoints import Endpoint
+from .fuzz import fuzz, render_fuzz
+from .generate import Generator, choose_commands, read_grammar
+from .runner import Duel
+
+GROUPS = ("string", "generic", "connection", "server", "transactions,string,generic")
+
+
+@pytest.mark.parametrize("groups", GROUPS)
+def test_no_difference_in_generated_commands(oracle: Endpoint, subject: Endpoint, groups: str) -> None:
+    comparison = Comparison(Duel(oracle, subject))
+    known = comparison.run.subject_commands
+    commands = choose_commands(read_grammar(oracle), groups.split(","), known)
+    generator = Generator(commands, "specification", known)
+    replay = (
+        f"python -m conformance fuzz --subject {subject.name} --oracle {oracle.name} "
+        f"--commands {groups} --seed specification"
+    )
+    result = fuzz(comparison, generator, replay, count=1500, most=5)
+    assert result.exit_code == 0, render_fuzz(result)

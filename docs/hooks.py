@@ -1,0 +1,142 @@
+"""What the pages can do beyond Markdown: show live code, show transcripts, show pictures, and load nothing from outside.
+
+    {{ source("mini_redis.server.execute:process") }}    a function or class as it stands in the package today
+    {{ essay("mini_redis.keyspace.active_expire") }}     a module's docstring
+    {{ picture("turn") }}                                docs/pictures/turn.svg, inline, in the page's own colours
+    ```transcript ... ```                                a conversation (spec/transcript.py), coloured by who speaks
+
+mkdocs calls the `on_...` functions; spec/test_docs.py calls `expand` to see that every reference resolves.
+"""
+
+from __future__ import annotations
+
+import ast
+import html
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+
+_MACRO = re.compile(r'^([ ]*)\{\{ (source|essay|picture)\("([^"]+)"\) \}\}$', re.MULTILINE)
+_LOADS = re.compile(r'<(?:script|img|iframe|source|link(?![^>]*rel="(?:canonical|alternate|next|prev)"))\b[^>]*'
+                    r'(?:src|href)="(?:https?:)?//[^"]*"')  # fmt: skip
+
+
+# --- References --------------------------------------------------------------------------------------------------------
+
+
+def expand(markdown: str) -> str:
+    """Replace every reference by what it refers to. Raises LookupError for one that refers to nothing."""
+
+    def replace(found: re.Match[str]) -> str:
+        indent, macro, argument = found.groups()
+        return textwrap.indent(MACROS[macro](argument), indent)
+
+    return _MACRO.sub(replace, markdown)
+
+
+def source(reference: str) -> str:
+    """`package.module:name` or `package.module:Class.name` as a code block with its place and its line numbers."""
+    module, _, name = reference.partition(":")
+    path, text = _read_module(module)
+    node: ast.AST = ast.parse(text)
+    for part in name.split("."):
+        node = _member(node, part, reference)
+    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    code = textwrap.dedent("\n".join(text.splitlines()[first - 1 : node.end_lineno]))
+    place = path.relative_to(ROOT).as_posix()
+    return f'~~~~~~{{ .python .live title="{place}" linenums="{first}" }}\n{code}\n~~~~~~'
+
+
+def essay(module: str) -> str:
+    """A module's docstring, as it stands."""
+    path, text = _read_module(module)
+    docstring = ast.get_docstring(ast.parse(text))
+    if docstring is None:
+        raise LookupError(f"{module} has no docstring")
+    return f'~~~~~~{{ .text .essay title="{path.relative_to(ROOT).as_posix()}" }}\n{docstring}\n~~~~~~'
+
+
+def picture(name: str) -> str:
+    """An SVG of docs/pictures, inside the page so that it follows the page's colours."""
+    path = DOCS / "pictures" / f"{name}.svg"
+    if not path.is_file():
+        raise LookupError(f"there is no picture {path}")
+    svg = re.sub(r"\n\s*", "\n", path.read_text().strip())  # an indented line would be code to Markdown
+    return f'<div class="picture" markdown="0">\n{svg}\n</div>'
+
+
+MACROS: dict[str, Callable[[str], str]] = {"source": source, "essay": essay, "picture": picture}
+
+
+def _read_module(module: str) -> tuple[Path, str]:
+    path = ROOT.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    if not path.is_file():
+        raise LookupError(f"there is no module {module}")
+    return path, path.read_text()
+
+
+def _member(node: ast.AST, name: str, reference: str) -> ast.AST:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.ClassDef) and child.name == name:
+            return child
+    raise LookupError(f"{reference}: there is no {name}")
+
+
+# --- Transcripts -------------------------------------------------------------------------------------------------------
+
+_SPOKEN = re.compile(r"([A-Za-z][A-Za-z0-9_]*|)(>raw|<raw|>|<)(\s.*|)$")
+
+
+def transcript(code: str, *ignored: Any, **also_ignored: Any) -> str:
+    """A transcript as HTML; the signature is that of a custom fence of pymdownx."""
+    colours: dict[str, int] = {}
+    lines = "\n".join(_transcript_line(line.rstrip(), colours) for line in code.strip("\n").split("\n"))
+    return f'<div class="transcript"><pre><code>{lines}</code></pre></div>'
+
+
+def _transcript_line(line: str, colours: dict[str, int]) -> str:
+    def span(kind: str, text: str) -> str:
+        return f'<span class="{kind}">{html.escape(text)}</span>'
+
+    if not line or line.startswith("#"):
+        return span("t-note", line)
+    if line.startswith(("advance ", "close ", "config ", "resp3")):
+        return span("t-event", line)
+    spoken = _SPOKEN.match(line)
+    if spoken is None:
+        return span("t-got", line)
+    name, mark, rest = spoken.groups()
+    if name == "log":
+        return span("t-log", line)
+    colour = colours.setdefault(name, len(colours) % 4)
+    return span(f"t-who t-{colour}", name + mark) + span("t-sent" if ">" in mark else "t-got", rest)
+
+
+# --- mkdocs ------------------------------------------------------------------------------------------------------------
+
+
+def on_config(config: Any) -> Any:
+    fences = config["mdx_configs"].setdefault("pymdownx.superfences", {}).setdefault("custom_fences", [])
+    fences.append({"name": "transcript", "class": "transcript", "format": transcript})
+    return config
+
+
+def on_page_markdown(markdown: str, page: Any, **also: Any) -> str:
+    try:
+        return expand(markdown)
+    except LookupError as error:
+        raise LookupError(f"{page.file.src_path}: {error}") from None
+
+
+def on_post_page(output: str, page: Any, **also: Any) -> str:
+    """The site works without a network: nothing on a page may be loaded from elsewhere."""
+    if (outside := _LOADS.search(output)) is not None:
+        raise ValueError(f"{page.file.src_path} loads something from outside: {outside[0]}")
+    return output
