@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from mini_redis.commands import (  # noqa: F401: importing a module declares its commands
+from mini_redis.commands import (  # importing a module declares its commands
     client,
     command,
     config,
@@ -15,7 +15,9 @@ from mini_redis.commands import (  # noqa: F401: importing a module declares its
     debug,
     expire,
     generic,
+    lolwut,
     object,
+    server,
     string,
     substring,
     transaction,

@@ -1,7 +1,7 @@
 """INFO, TIME and SHUTDOWN: how is it, what time is it, goodbye.
 
-Other commands of the group have files of their own: command.py, config.py, debug.py, lolwut.py; DBSIZE and the FLUSH family
-are with the data, in generic.py. What INFO tells is server/info.py's business.
+Other commands of the group have files of their own: command.py, config.py, debug.py, lolwut.py; DBSIZE, SWAPDB and the
+FLUSH family are with the data, in generic.py. What INFO tells is server/info.py's business.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def time(ctx: Context, argv: list[bytes]) -> Reply:
 def shutdown(ctx: Context, argv: list[bytes]) -> Reply:
     """End the server. There is no reply: the connection closes.
 
-    This server does not write its data yet, and says so. SAVE asks for what cannot be done and is refused, as Redis
-    refuses when its disk is full, unless FORCE says to go all the same. Without SAVE the server ends; if save points are
-    configured its log warns of what is lost. NOW skips waiting for replicas, of which there are none, so that there
-    is never a shutdown for ABORT to end.
+    This server does not write its data yet, and says so. SAVE asks for what cannot be done: if there is any data it is
+    refused, as Redis refuses when its disk is full, unless FORCE says to go all the same. Without SAVE the server ends;
+    if save points are configured its log warns of what is lost. NOW skips waiting for replicas, of which there are
+    none, so that there is never a shutdown for ABORT to end.
     Errors: syntax; SAVE, see above; ABORT.
     """
     words = [word.lower() for word in argv[1:]]

@@ -97,6 +97,8 @@ class InProcess:
                     self.messages.append(f"{level} {text}")
                 case Exit(code):
                     self.exit_code = code
+                    for connection in self.connections:
+                        connection.closed = True
 
     def advance(self, seconds: float) -> None:
         """Turn the clock, running the cron whenever it is due on the way."""

@@ -3,15 +3,15 @@
 What monitoring reads, so every name stands where Redis has it and every value is true of *this* process:
 
 - **Measured**: counters of stats.py, the command table, the keyspace, the process (environment.py).
-- **Constant, because true**: what this server does not have yet, such as replicas, scripts or a log of writes, is told as
-  Redis tells it of a server that does not use them: `connected_slaves:0`, `aof_enabled:0`. Whoever builds the machinery
-  replaces the constant.
-- **Memory is one number.** Redis counts what it asks of its allocator. Python's does not tell, so `used_memory` is what the
-  system sees, the resident memory of the process, and what Redis derives from the distance between the two (fragmentation)
-  is 1.00 and 0 here. It is sampled ten times a second for its peak. `used_memory_dataset` is what came since the start
-  beside clients' buffers.
-- **Left out**: nothing but "keysizes", the histogram of sizes. Redis keeps it up to date with every write; we count when
-  asked, by its name and not by "all", for it looks at every key: O(keys).
+- **Constant, because true**: what this server does not have yet, such as replicas, scripts or a log of writes, is told
+  as Redis tells it of a server that does not use them: `connected_slaves:0`, `aof_enabled:0`. Whoever builds the
+  machinery replaces the constant.
+- **Memory is one number.** Redis counts what it asks of its allocator. Python's does not tell, so `used_memory` is
+  what the system sees, the resident memory of the process; what Redis derives from the distance between the two
+  (fragmentation) is 1.00 and 0 here. It is sampled ten times a second for its peak. `used_memory_dataset` is what came
+  since the start beside clients' buffers.
+- **Only by its name**, not by "all": "keysizes", the histogram of sizes. Redis keeps it up to date with every write; we
+  count when asked, which looks at every key: O(keys).
 
 Beside Redis's own, the section "server" has two more lines: `server_name:mini_redis` and `python_version`.
 
