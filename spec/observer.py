@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mini_redis.drivers.in_process import InProcess, InProcessClient
-from mini_redis.keyspace.notifications import parse_flags
 from mini_redis.resp.parser import encode_request
 
-EVERYTHING = b"KEAmnoc"
+EVERYTHING = "KEAmnoc"
 
 
 @dataclass
@@ -52,16 +51,14 @@ def requests(log: bytes) -> list[bytes]:
 class Observer:
     """Calls send a line as client a. `events` are `db:event key`."""
 
-    def __init__(self, flags: bytes = EVERYTHING) -> None:
-        self.nodes = [InProcess(logging=True), InProcess(logging=True)]
+    def __init__(self, flags: str = EVERYTHING) -> None:
+        directive = f"notify-keyspace-events {flags}"
+        self.nodes = [InProcess(directive, logging=True), InProcess(directive, logging=True)]
         self.events: list[list[bytes]] = []
         for node in self.nodes:
             heard: list[bytes] = []
             self.events.append(heard)
-            node.server.choose_events(parse_flags(flags))
-            server = node.server
-            server.listeners.append(_listener(heard))
-            assert server.propagation.active
+            node.server.listeners.append(_listener(heard))
         self.clients: dict[str, list[InProcessClient]] = {}
 
     def __call__(self, line: bytes, client: str = "a") -> Consequences:

@@ -46,6 +46,7 @@ class AccessClocks:
         """Clocks without a key, with these settings and chances."""
         clocks = AccessClocks(lfu, log_factor=self.log_factor, decay_minutes=self.decay_minutes)
         clocks.rng = self.rng
+        clocks.wanted = self.wanted or lfu
         return clocks
 
     def touch(self, key: bytes, now_ms: int) -> None:
@@ -64,11 +65,6 @@ class AccessClocks:
     def forget(self, key: bytes) -> None:
         if self.clocks is not None:
             self.clocks.pop(key, None)
-
-    def move(self, key: bytes, other: AccessClocks, new_key: bytes) -> None:
-        """RENAME, MOVE: the clock goes with the value."""
-        if self.clocks is not None and other.clocks is not None and key in self.clocks:
-            other.clocks[new_key] = self.clocks.pop(key)
 
     def idle_seconds(self, key: bytes, now_ms: int) -> int:
         """Whole seconds since the last access."""

@@ -291,11 +291,6 @@ class Server:
         client.held = client.paused = True
         self.postponed.append(client)
 
-    def choose_events(self, flags: int) -> None:
-        """Announce the keyspace events that `flags` select (notifications.py) from now on."""
-        self.notify_flags = flags
-        attach(self.keyspace, flags, self.publish)
-
     def choose_gates(self) -> None:
         """Give each command the gates that it must pass in the server's present state."""
         standing = [gate for gate in GATES if gate.stands(self)]
@@ -338,6 +333,7 @@ class Server:
 
     def _choose_events(self) -> None:
         self.notify_flags = self.config.notify_keyspace_events
+        attach(self.keyspace, self.notify_flags, self.publish)
 
     def _choose_clocks(self) -> None:
         policy = self.config.maxmemory_policy
