@@ -27,7 +27,7 @@ With one client its name may be left out: `> GET k`, and the reply alone on the 
 A reply is written as redis-cli would, in one line; each RESP type has its own notation, so that nothing is left open:
 
     OK  PONG  QUEUED  RESET  +string    simple string
-    (error) ERR no such key             error; inside of an array its text stands in quotes
+    (error) ERR no such key             error; in quotes inside of an array, or if it ends with a space
     7                                   integer; (integer) 7 is the same
     v  "7"  "a\x00b"                    bulk string; quoted where it could be taken for something else
     (nil)  (nil array)                  null; the second is RESP2's *-1
@@ -168,7 +168,8 @@ def write_reply(reply: Reply, inside: bool = False) -> str:
             case "+":
                 return "+" + (value.decode() if _BARE.fullmatch(value) else quote(value))
             case "-":
-                return "(error) " + (quote(value) if inside else value.decode())
+                plain = not inside and value == value.strip() and not value.startswith(b'"') and value.isascii()
+                return "(error) " + (value.decode() if plain else quote(value))
             case ",":
                 return value.decode() if re.fullmatch(rb"-?\d+\.\d+", value) else f"(double) {value.decode()}"
             case "=":
