@@ -20,7 +20,9 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
     clients             lines of key=value: values of the fields masked in normalise.toml are not looked at
     commands [ordered]  entries of COMMAND in any order (ordered: as they come), subcommands in any order, else exact
     docs                COMMAND DOCS: commands and subcommands in any order, a summary's words not looked at, else exact
-    info                the same section titles and the same field names, values not looked at
+    info [values]       the same section titles and field names, but for what normalise.toml calls a server's own;
+                        with `values` also their values, but for the masked fields; commands in any order
+    words NAME...       words of name:value: the named ones' values are not looked at
     error               an error with the same first word
     ignore              a reply must come; nothing is compared
     multi-line          lines of a text in any order
@@ -34,6 +36,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -42,7 +45,7 @@ from .wire import Reply
 
 Canonical: TypeAlias = object
 RULE_NAMES = frozenset(
-    ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info")
+    ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info", "words")
     + ("config", "commands", "docs", "error", "ignore", "multi-line", "seconds", "milliseconds")
 )
 
@@ -54,6 +57,8 @@ class Rules:
     by_command: dict[str, str]
     masked_fields: frozenset[str]
     masked_directives: frozenset[str]
+    masked_info: tuple[str, ...]
+    own_info: tuple[str, ...]
     reply_per_argument: frozenset[str]
 
     def for_command(self, argv: tuple[bytes, ...]) -> str:
@@ -73,6 +78,8 @@ def load_rules() -> Rules:
         data["rules"],
         frozenset(data["clients"]["masked"]),
         frozenset(data["config"]["masked"]),
+        tuple(data["info"]["masked"]),
+        tuple(data["info"]["own"]),
         frozenset(data["replies"]["per_argument"]),
     )
 
@@ -136,7 +143,9 @@ def canonical(name: str, arguments: list[str], reply: Reply) -> Canonical:
         case "docs":
             return _docs(reply)
         case "info":
-            return reply.kind, reply.format, [line.split(b":")[0] for line in reply.text.split(b"\r\n") if line]
+            return reply.kind, reply.format, _info(reply.text, "values" in arguments)
+        case "words":
+            return reply.kind, [_word(word, arguments) for word in reply.text.split(b" ")]
         case "multi-line":
             return reply.kind, reply.format, sorted(reply.text.splitlines())
         case _:
@@ -227,6 +236,40 @@ def _client_line(line: bytes) -> list[tuple[bytes, bytes]]:
     masked = load_rules().masked_fields
     pairs = [word.partition(b"=") for word in line.split(b" ")]
     return [(key, b"*" if key.decode("utf-8", "replace") in masked else value) for key, _, value in pairs]
+
+
+def _info(text: bytes, values: bool) -> list[Canonical]:
+    """Title and lines of each section."""
+    rules = load_rules()
+    sections: list[tuple[str, list[tuple[str, Canonical]]]] = []
+    for line in text.decode("utf-8", "surrogateescape").split("\r\n"):
+        name, colon, value = line.partition(":")
+        if not line or _is_any(name, rules.own_info):
+            continue
+        if not colon or not sections:
+            sections.append((line, []))
+        else:
+            sections[-1][1].append((name, _info_value(name, value, rules.masked_info) if values else None))
+    for title, lines in sections:
+        if title in ("# Commandstats", "# Latencystats"):
+            lines.sort(key=repr)
+    return list(sections)
+
+
+def _info_value(name: str, value: str, masked: tuple[str, ...]) -> Canonical:
+    if _is_any(name, masked):
+        return None
+    parts = [part.partition("=") for part in value.split(",")]
+    return [(key, sign, None if sign and _is_any(key, masked) else of_it) for key, sign, of_it in parts]
+
+
+def _is_any(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _word(word: bytes, masked: list[str]) -> Canonical:
+    name, colon, value = word.partition(b":")
+    return name, colon, b"*" if name.decode("utf-8", "replace") in masked else value
 
 
 def _near(left: Reply, right: Reply, tolerance: int) -> bool:
