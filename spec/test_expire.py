@@ -130,7 +130,7 @@ COMMANDS = st.sampled_from(["SET", "SETEX", "EXPIRE", "PEXPIRE", "PERSIST", "DEL
 @given(st.lists(st.tuples(COMMANDS, st.integers(0, 3), st.integers(0, 3), st.integers(-5, 60)), max_size=60))
 @settings(max_examples=80, deadline=None)
 def test_a_model_with_dates(steps: list[tuple[str, int, int, int]]) -> None:
-    """Keys with the date at which they go, beside the node: after each step both have the same keys with the same TTL."""
+    """Keys with the date at which they go, beside the node: after each step both have the same keys and TTLs."""
     node = InProcess()
     client = node.connect()
     model: dict[int, int | None] = {}
