@@ -13,7 +13,9 @@ What monitoring reads, so every name stands where Redis has it and every value i
 - **Only by its name**, not by "all": "keysizes", the histogram of sizes. Redis keeps it up to date with every write; we
   count when asked, which looks at every key: O(keys).
 
-Beside Redis's own, the section "server" has two more lines: `server_name:mini_redis` and `python_version`.
+Beside Redis's own, the section "server" has two more lines, `server_name:mini_redis` and `python_version`, and "stats" the
+longest turn of the event loop since the start or CONFIG RESETSTAT: `mini_redis_worst_turn_usec`, by the clock, and
+`mini_redis_worst_turn_cpu_usec`, by the thread's own running time. Other clients wait no longer than that for one.
 
 The table `SECTIONS` is the order of the reply. A section's heading comes even if nothing follows.
 """
@@ -117,7 +119,9 @@ def _listeners(node: Server) -> Iterator[str]:
 
 
 def _clients(node: Server) -> Iterator[str]:
-    watching = [client for client in node.clients.values() if client.watching]
+    # A watch that has fired is over, though EXEC is yet to find it out.
+    watching = sum(1 for client in node.clients.values() if client.watching and not client.dirty_cas)
+    watched = [watchers for db in node.keyspace.databases for watchers in db.watched.values()]
     largest_input, largest_output = node.stats.recent_buffers.largest(node.now_ms)
     yield f"connected_clients:{len(node.clients)}"
     yield "cluster_connections:0"
@@ -127,9 +131,9 @@ def _clients(node: Server) -> Iterator[str]:
     yield f"blocked_clients:{len(node.postponed)}"
     yield "tracking_clients:0"
     yield "pubsub_clients:0"
-    yield f"watching_clients:{len(watching)}"
+    yield f"watching_clients:{watching}"
     yield "clients_in_timeout_table:0"
-    yield f"total_watched_keys:{sum(len(db.watched) for db in node.keyspace.databases)}"
+    yield f"total_watched_keys:{sum(any(not one.dirty_cas for one in watchers) for watchers in watched)}"
     yield "total_blocking_keys:0"
     yield "total_blocking_keys_on_nokey:0"
 
@@ -322,6 +326,8 @@ def _stats(node: Server) -> Iterator[str]:
     yield "acl_access_denied_cmd:0"
     yield "acl_access_denied_key:0"
     yield "acl_access_denied_channel:0"
+    yield f"mini_redis_worst_turn_usec:{stats.worst_turn_ns // 1000}"
+    yield f"mini_redis_worst_turn_cpu_usec:{stats.worst_turn_cpu_ns // 1000}"
 
 
 def _commandstats(node: Server) -> Iterator[str]:
