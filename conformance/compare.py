@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from .divergences import Divergence
 from .divergences import load as load_divergences
-from .endpoints import Endpoint
+from .endpoints import Endpoint, EndpointError
 from .report import Finding, Run, row_name
 from .runner import Duel, Verdict
 from .shrink import shrink
@@ -85,13 +85,18 @@ def compare_streams(
     protocols: tuple[int, ...] = (2, 3),
     progress: Callable[[Stream, int, list[Finding]], None] | None = None,
 ) -> Run:
-    """Run every stream under every protocol it is for."""
+    """Run every stream under every protocol it is for, as long as both servers are there."""
     for stream in streams:
         for protocol in protocols:
-            if protocol in stream.protocols:
+            if protocol not in stream.protocols:
+                continue
+            try:
                 findings = comparison.stream(stream, protocol)
-                if progress is not None:
-                    progress(stream, protocol, findings)
+            except EndpointError as error:
+                comparison.run.aborted = f"{stream.name} under RESP{protocol}: {error}"
+                return comparison.finish()
+            if progress is not None:
+                progress(stream, protocol, findings)
     return comparison.finish()
 
 

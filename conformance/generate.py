@@ -193,11 +193,12 @@ def branches_never_taken(commands: list[Command], taken: dict[str, set[str]]) ->
 
 @dataclass
 class Writer:
-    """Writes one stream's commands. Keeps which branches of the grammar each of them took."""
+    """Writes one stream's commands. `groups` are those whose keys exist; `taken` the branches of the grammar used."""
 
     rng: random.Random
     commands: list[Command]
     hints: Hints = field(default_factory=load_hints)
+    groups: tuple[str, ...] = ()
     taken: list[str] = field(default_factory=list)
 
     def command(self) -> tuple[Command, list[bytes]]:
@@ -285,10 +286,9 @@ class Writer:
         pools: dict[str, list[str]] = self.hints.data["keys"]
         if self._chance("missing_key"):
             return self.rng.choice(pools["missing"]).encode()
-        groups = [name for name in pools if name != "missing"]
-        group = command.group if command.group in pools else self.rng.choice(groups)
+        group = command.group if command.group in pools else self.rng.choice(self.groups)
         if self._chance("wrong_type"):
-            group = self.rng.choice(groups)
+            group = self.rng.choice(self.groups)
         return self.rng.choice(pools[group]).encode()
 
     def _break(self, words: list[bytes]) -> None:
@@ -334,8 +334,8 @@ class Generator:
     def stream(self, number: int) -> tuple[Stream, int, list[tuple[str, ...]]]:
         """The numbered stream, the protocol it is for, and per step the branches of the grammar that it took."""
         rng = random.Random(f"{self.seed}:{number}")
-        writer = Writer(rng, self.commands, self.hints)
-        steps = self._setup(rng)
+        steps, groups = self._setup(rng)
+        writer = Writer(rng, self.commands, self.hints, groups)
         taken: list[tuple[str, ...]] = [()] * len(steps)
         clients = "abc"[: rng.choice((1, 1, 2, 3))]
         open_blocks: dict[str, int] = {}
@@ -376,16 +376,21 @@ class Generator:
                 steps.append(self._step(writer, rng.choice("abc"), False, len(steps) + 1))
         steps.append(Step("call", client, (b"MULTI",), line=len(steps) + 1))
 
-    def _setup(self, rng: random.Random) -> list[Step]:
-        """Keys of the chosen commands' groups always, of the others half the time: they are there to clash."""
+    def _setup(self, rng: random.Random) -> tuple[list[Step], tuple[str, ...]]:
+        """Keys of the chosen commands' groups always, of the others half the time: they are there to clash.
+
+        The steps, and the groups that have keys (strings if none has).
+        """
         steps: list[Step] = []
-        groups = {command.group for command in self.commands}
+        groups: dict[str, None] = {}
+        wanted = {command.group for command in self.commands}
         for group, lines in self.hints.data["setup"].items():
-            for line in lines if rng.random() < 0.5 or group in groups else ():
+            for line in lines if rng.random() < 0.5 or group in wanted else ():
                 words = tuple(word for word, _ in split_words(line.encode()))
                 if not self.known or words[0].decode() in self.known:
                     steps.append(Step("call", "a", words, line=len(steps) + 1))
-        return steps
+                    groups[group] = None
+        return steps, tuple(groups) or ("string",)
 
 
 def is_hit(reply: Reply) -> bool:

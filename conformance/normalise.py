@@ -15,7 +15,7 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
     seconds             positive integers are seconds on a clock: a difference is doubtful (see below)
     milliseconds        likewise; apart by no more than the two servers were asked apart is no difference
     cursor [pairs]      [cursor, elements]: the cursor is each server's own; elements in any order
-    fields NAME...      what follows one of these names, at any level, by shape; all else exact
+    fields NAME...      what follows one of these names, at any level, by shape (~NAME: not at all); all else exact
     config              pairs: values of the directives named in normalise.toml are not looked at
     clients             lines of key=value: values of the fields masked in normalise.toml are not looked at
     commands [ordered]  entries of COMMAND in any order (ordered: as they come), subcommands in any order, else exact
@@ -198,7 +198,10 @@ def _fields(reply: Reply, masked: set[bytes]) -> Canonical:
     before = b""
     parts: list[Canonical] = []
     for child in reply.children:
-        parts.append(_shape(child) if before in masked else _fields(child, masked))
+        if b"~" + before in masked:
+            parts.append(None)
+        else:
+            parts.append(_shape(child) if before in masked else _fields(child, masked))
         before = child.text
     return reply.kind, parts
 

@@ -49,6 +49,7 @@ class Run:
     oracle_commands: frozenset[str] = frozenset()
     subject_commands: frozenset[str] = frozenset()
     whole: bool = False
+    aborted: str = ""
 
     @property
     def unexplained(self) -> list[Finding]:
@@ -56,6 +57,8 @@ class Run:
 
     @property
     def exit_code(self) -> int:
+        if self.aborted:
+            return 2
         return 1 if self.unexplained or self.obsolete else 0
 
 
@@ -130,6 +133,8 @@ def _summary(run: Run) -> str:
     for verdict in skipped:
         reasons[verdict.skipped] = reasons.get(verdict.skipped, 0) + 1
     lines += [f"  skipped {count}: {reason}" for reason, count in reasons.items()]
+    if run.aborted:
+        lines.append(f"could not go on: {run.aborted}")
     return "\n".join(lines)
 
 

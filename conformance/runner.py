@@ -26,6 +26,7 @@ POLL_SECONDS = 0.005
 CHOPPED_BYTES = 2000
 LEFT_OVER = "left over at the end"
 STATE = "state at the end"
+GONE = "the server does not answer after the stream"
 RESETTING = tuple(
     line.encode()
     for line in (
@@ -56,7 +57,7 @@ class Compared:
     @property
     def at_end(self) -> bool:
         """Found after the last step: in what was left over, or in the state."""
-        return self.note in (LEFT_OVER, STATE)
+        return self.note in (LEFT_OVER, STATE, GONE)
 
 
 @dataclass
@@ -307,16 +308,25 @@ class Duel:
                 if not endpoint.alive():
                     endpoint.restart()
                 chopped = self.chopped and endpoint is self.subject
-                sides.append(Session(endpoint, protocol, stream.handshake, now_ms, self.timeout, chopped))
-                reset(sides[-1].control)
-                restore.append(remember_configuration(sides[-1].control, stream))
+                try:
+                    sides.append(Session(endpoint, protocol, stream.handshake, now_ms, self.timeout, chopped))
+                    reset(sides[-1].control)
+                    restore.append(remember_configuration(sides[-1].control, stream))
+                except (OSError, WireClosed, WireTimeout, WireGarbage) as error:
+                    raise EndpointError(f"{endpoint.title} at {endpoint.where} does not answer: {error!r}") from error
             self._steps(stream, sides[0], sides[1], verdict)
             if check_state and all(one.same for one in verdict.compared):
                 self._leftovers(sides[0], sides[1], verdict)
                 self._state(stream, sides[0], sides[1], verdict)
         finally:
-            for side, put_back in zip(sides, restore, strict=False):
-                self._leave(side, put_back)
+            healthy = [self._leave(side, put_back) for side, put_back in zip(sides, restore, strict=False)]
+        if not all(healthy):
+            said = [Outcome() if well else Outcome(end="timeout") for well in healthy]
+            step = Step("call", "control", (b"PING",), line=_last_line(verdict))
+            verdict.compared.append(Compared(step, said[0], said[1], "exact", False, GONE))
+            for side, well in zip(sides, healthy, strict=True):
+                if not well:
+                    side.endpoint.restart()
         return verdict
 
     def unfit(self, stream: Stream) -> str:
@@ -399,22 +409,22 @@ class Duel:
             one = Compared(step, text_oracle, text_subject, "exact", not differences, note, doubt)
             verdict.compared.append(one)
 
-    def _leave(self, side: Session, put_back: Callable[[], None]) -> None:
-        """Restore the configuration, close the clients and wait until the server has noticed."""
+    def _leave(self, side: Session, put_back: Callable[[], None]) -> bool:
+        """Restore the configuration, close the clients and wait until the server has noticed. False if it is gone."""
+        for connection in side.clients.values():
+            connection.close()
         try:
             put_back()
-            for connection in side.clients.values():
-                connection.close()
             deadline = time.monotonic() + 2.0
             while time.monotonic() < deadline:
                 if count_clients(side.control) <= side.clients_before:
                     break
                 time.sleep(POLL_SECONDS)
+            return True
         except (OSError, WireClosed, WireTimeout, WireGarbage):
-            pass
-        side.close()
-        if not side.endpoint.alive() and not side.endpoint.owned:
-            raise EndpointError(f"{side.endpoint.title} is gone")
+            return False
+        finally:
+            side.control.close()
 
 
 def play(endpoint: Endpoint, stream: Stream, protocol: int, timeout: float = 10.0) -> Iterator[tuple[Step, Outcome]]:

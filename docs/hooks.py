@@ -1,4 +1,4 @@
-"""What the pages can do beyond Markdown: show live code, show transcripts, show pictures, and load nothing from outside.
+"""What the pages can do beyond Markdown: show live code, show transcripts, pictures, and load nothing from outside.
 
     {{ source("mini_redis.server.execute:process") }}    a function or class as it stands in the package today
     {{ essay("mini_redis.keyspace.active_expire") }}     a module's docstring
@@ -26,7 +26,7 @@ _LOADS = re.compile(r'<(?:script|img|iframe|source|link(?![^>]*rel="(?:canonical
                     r'(?:src|href)="(?:https?:)?//[^"]*"')  # fmt: skip
 
 
-# --- References --------------------------------------------------------------------------------------------------------
+# --- References ------------------------------------------------------------------------------------------------------
 
 
 def expand(markdown: str) -> str:
@@ -89,7 +89,7 @@ def _member(node: ast.AST, name: str, reference: str) -> ast.AST:
     raise LookupError(f"{reference}: there is no {name}")
 
 
-# --- Transcripts -------------------------------------------------------------------------------------------------------
+# --- Transcripts -----------------------------------------------------------------------------------------------------
 
 _SPOKEN = re.compile(r"([A-Za-z][A-Za-z0-9_]*|)(>raw|<raw|>|<)(\s.*|)$")
 
@@ -119,7 +119,7 @@ def _transcript_line(line: str, colours: dict[str, int]) -> str:
     return span(f"t-who t-{colour}", name + mark) + span("t-sent" if ">" in mark else "t-got", rest)
 
 
-# --- mkdocs ------------------------------------------------------------------------------------------------------------
+# --- mkdocs ----------------------------------------------------------------------------------------------------------
 
 
 def on_config(config: Any) -> Any:

@@ -1,6 +1,6 @@
 """The code on the pages: found, run, and compared with what the page says that it prints.
 
-A page is Markdown. Of its fenced blocks these are run, from top to bottom, Python with one namespace for the whole page:
+A page is Markdown. Of its fenced blocks these are run, from top to bottom, with one namespace for the whole page:
 
     ```transcript                          a conversation: see transcript.py
     ```{ .python .run }                    Python; what it prints is the next block, if that is an output
@@ -10,8 +10,8 @@ A page is Markdown. Of its fenced blocks these are run, from top to bottom, Pyth
 
 A line such as `KEYS = 100_000  # in the tests: 2_000` means what it says.
 
-`python spec/pages.py docs/resp.md` runs a page's code in full size and prints what it prints: that is the command behind
-every measured figure. `--update` writes it into the page.
+`python spec/pages.py docs/resp.md` runs a page's code in full size and prints what it prints: that is the command
+behind every measured figure. `--update` writes it into the page.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"\d[\d_,.]*")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One fenced block. `line` is that of its first line of code, `classes` its language and what else was said of it."""
+    """One fenced block. `line` is that of its first line of code, `classes` its language and what else is said."""
 
     page: Path
     line: int
@@ -68,7 +68,9 @@ def blocks(page: Path) -> list[Block]:
         indent, mark, info, first = opened
         if fence is not None and fence[2].startswith(mark) and not fence[3]:
             classes = frozenset(re.findall(r"\.([\w-]+)", info) if info.startswith("{") else info.split()[:1])
-            found.append(Block(page, first, indent, classes, "".join(line.removeprefix(indent) + "\n" for line in code)))
+            found.append(
+                Block(page, first, indent, classes, "".join(line.removeprefix(indent) + "\n" for line in code))
+            )
             opened = None
         else:
             code.append(line)
@@ -119,7 +121,18 @@ def run_pytest(block: Block, directory: Path) -> str:
     path = directory / f"test_line_{block.line}.py"
     path.write_text(block.code)
     plugin = ["-p", "mini_redis.testing.pytest_plugin"] if not _plugin_is_installed() else []
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "--rootdir", str(directory), str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *plugin,
+        "--rootdir",
+        str(directory),
+        str(path),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
@@ -131,7 +144,9 @@ def _plugin_is_installed() -> bool:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Run the Python code of pages, in full size, and print what it prints.")
+    parser = argparse.ArgumentParser(
+        description="Run the Python code of pages, in full size, and print what it prints."
+    )
     parser.add_argument("pages", nargs="+", type=Path)
     parser.add_argument("--update", action="store_true", help="write it into the page")
     parser.add_argument("--small", action="store_true", help="in the size of the tests")

@@ -212,16 +212,17 @@ def free_port() -> int:
 
 
 def wait_for_line(process: subprocess.Popen[str], words: str) -> None:
+    """Read the process's output, past any buffer of Python's, until `words` are in it."""
     assert process.stdout is not None
-    seen = ""
-    while select.select([process.stdout], [], [], DEADLINE)[0]:
-        line = process.stdout.readline()
-        if words in line:
+    descriptor, seen = process.stdout.fileno(), b""
+    while select.select([descriptor], [], [], DEADLINE)[0]:
+        piece = os.read(descriptor, 65536)
+        seen += piece
+        if words.encode() in seen:
             return
-        seen += line
-        if not line:
+        if not piece:
             break
-    pytest.fail(f"no line with {words!r} in\n{seen}")
+    pytest.fail(f"no line with {words!r} in\n{seen.decode()}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -132,7 +132,8 @@ def streamed_commands() -> set[bytes]:
 @pytest.mark.parametrize("command", all_commands(), ids=lambda command: command.name.decode())
 def test_every_command_is_documented(command: Command) -> None:
     assert command.summary.endswith((".", "?")), "the docstring's first line is a sentence"
-    assert command.since and command.complexity and command.group
+    assert command.since and command.group
+    assert command.complexity or command.name == b"lolwut", "what art costs, Redis does not say"
 
 
 @pytest.mark.parametrize("command", all_commands(), ids=lambda command: command.name.decode())

@@ -36,7 +36,7 @@ def test_there_are_transcripts() -> None:
     assert TRANSCRIPTS
 
 
-# --- The notation ------------------------------------------------------------------------------------------------------
+# --- The notation ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_three_dots_stand_for_what_does_not_matter() -> None:
     assert not matches(parse_reply("[..., b]"), parse_reply("[a, b, c]"))
 
 
-# --- What a wrong transcript says --------------------------------------------------------------------------------------
+# --- What a wrong transcript says ------------------------------------------------------------------------------------
 
 
 def complaint(*lines: str) -> str:
@@ -127,9 +127,7 @@ def complaint(*lines: str) -> str:
 
 
 def test_another_reply() -> None:
-    assert complaint("a> SET k v", "a< OK", "", "a> GET k", "a< w") == (
-        "t.txt:5: expected w\n    got      v\n    a< w"
-    )
+    assert complaint("a> SET k v", "a< OK", "", "a> GET k", "a< w") == ("t.txt:5: expected w\n    got      v\n    a< w")
 
 
 def test_no_reply() -> None:
@@ -186,4 +184,6 @@ def test_one_client_with_raw_bytes() -> None:
 
 
 def test_resp3_and_hanging_up() -> None:
-    run(parse('resp3\na> GET k\na< (nil)\nb>raw "GET k\\r\\n"\nb<raw "_\\r\\n"\nclose a\na> PING\na< (closed)', "t.txt"))
+    run(
+        parse('resp3\na> GET k\na< (nil)\nb>raw "GET k\\r\\n"\nb<raw "_\\r\\n"\nclose a\na> PING\na< (closed)', "t.txt")
+    )

@@ -32,7 +32,7 @@ A reply is written as redis-cli would, in one line; each RESP type has its own n
     v  "7"  "a\x00b"                    bulk string; quoted where it could be taken for something else
     (nil)  (nil array)                  null; the second is RESP2's *-1
     [a, 7, (nil)]                       array
-    1.5 or (double) inf   (true) (false)   {k: v, l: w}   ~[a, b]   (push) [a]   (text) "a\n"   (big) 12   what RESP3 adds
+    1.5 or (double) inf   (true) (false)   {k: v, l: w}   ~[a, b]   (push) [a]   (text) "a\n"   (big) 12   (RESP3)
     (attributes) {k: v}                 stands before the reply that it belongs to
     ...                                 anything; at an aggregate's end, all the rest of it
     (waiting)                           not a reply: the client waits for one and cannot go on
@@ -72,7 +72,7 @@ class TranscriptError(AssertionError):
     """A transcript is broken, or the server said something else. The message begins with file:line."""
 
 
-# --- Replies: bytes -> tree <-> notation -------------------------------------------------------------------------------
+# --- Replies: bytes -> tree <-> notation -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,9 @@ def matches(expected: Reply, reply: Reply) -> bool:
 def quote(text: bytes) -> str:
     """In double quotes, as redis-cli does."""
     named = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 92: "\\\\"}
-    return '"' + "".join(named.get(byte) or (chr(byte) if 32 <= byte <= 126 else f"\\x{byte:02x}") for byte in text) + '"'
+    return (
+        '"' + "".join(named.get(byte) or (chr(byte) if 32 <= byte <= 126 else f"\\x{byte:02x}") for byte in text) + '"'
+    )
 
 
 def write_word(word: bytes) -> str:
@@ -266,7 +268,7 @@ def _parse_aggregate(text: str, at: int, opening: str) -> tuple[Reply, int]:
             elements.append(element)
 
 
-# --- The text ----------------------------------------------------------------------------------------------------------
+# --- The text --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +361,7 @@ def _words(text: str) -> tuple[bytes, ...]:
     return tuple(words)
 
 
-# --- Running one -------------------------------------------------------------------------------------------------------
+# --- Running one -----------------------------------------------------------------------------------------------------
 
 
 class _Stage:
@@ -417,7 +419,9 @@ def run(transcript: Transcript, *, byte_by_byte: bool = False) -> None:
             last = transcript.steps[-1].line
             raise transcript.fail(last, f"this reply is not written down:\n    {name}< {write_reply(reply)}")
     if transcript.speaks_of_the_log and (words := stage.take_logged()) is not None:
-        raise transcript.fail(transcript.steps[-1].line, f"this reached the log and is not written down:\n    {_logged(words)}")
+        raise transcript.fail(
+            transcript.steps[-1].line, f"this reached the log and is not written down:\n    {_logged(words)}"
+        )
 
 
 def _play(stage: _Stage, step: Step, transcript: Transcript) -> None:
@@ -469,7 +473,7 @@ def _logged(words: tuple[bytes, ...]) -> str:
     return "log> " + (" ".join(map(write_word, words)) or "(nothing)")
 
 
-# --- Writing one -------------------------------------------------------------------------------------------------------
+# --- Writing one -----------------------------------------------------------------------------------------------------
 
 
 def shown(transcript: Transcript) -> str:

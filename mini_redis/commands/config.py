@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mini_redis.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, command, container, help_reply
-from mini_redis.resp.reply import OK, Reply
+from mini_redis.resp.reply import OK, Reply, ReplyError
 
 if TYPE_CHECKING:
     from mini_redis.server.context import Context
@@ -58,9 +58,15 @@ def config_rewrite(ctx: Context, argv: list[bytes]) -> Reply:
 
     Comments and order stay; what is not in the file and not at its default is appended. An error without a file.
     """
-    config = ctx.server.config
-    ctx.server.write_file(config.path.decode("utf-8", "surrogateescape"), config.rewritten_file())
-    ctx.server.log("#", "CONFIG REWRITE executed with success.")
+    config, server = ctx.server.config, ctx.server
+    text = config.rewritten_file()
+    try:
+        server.write_file(config.path.decode("utf-8", "surrogateescape"), text)
+    except ReplyError as failure:
+        reason = failure.text.removeprefix(b"ERR ")
+        server.log("#", f"CONFIG REWRITE failed: {reason.decode('utf-8', 'replace')}")
+        raise ReplyError(b"ERR Rewriting config file: " + reason) from failure
+    server.log("#", "CONFIG REWRITE executed with success.")
     return OK
 
 

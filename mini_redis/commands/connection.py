@@ -126,7 +126,7 @@ def hello(ctx: Context, argv: list[bytes]) -> Reply:
     tips="request_policy:all_shards response_policy:all_succeeded",
 )
 def ping(ctx: Context, argv: list[bytes]) -> Reply:
-    """Answer PONG, or the message: is the server alive, and how long does a round trip take?"""
+    """Answer PONG, or the message, to show that the server is alive and how long a round trip takes."""
     if len(argv) == 1:
         return PONG
     if len(argv) > 2:

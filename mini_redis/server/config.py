@@ -92,6 +92,8 @@ class Config(Values):
         self._files = files or self._files
         encoded = [line.encode() if isinstance(line, str) else line for line in lines]
         self._load_text(b"\n".join(encoded), depth=0)
+        if not self.dir and "dir" in self.resolve:
+            self.dir = self.resolve["dir"](b".")
         self._check_together()
         self._warn_of_idle()
 

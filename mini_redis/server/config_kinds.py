@@ -191,16 +191,22 @@ class Options(Kind[tuple[bytes, ...]]):
 
 
 class Text(Kind[bytes]):
-    """Any bytes that `valid` does not refuse. Without `keep_empty`, empty means absent: no line in redis.conf."""
+    """A text that `valid` does not refuse. Without `keep_empty`, empty means absent: no line in redis.conf.
 
-    def __init__(self, valid: Callable[[bytes], None] | None = None, *, keep_empty: bool = False) -> None:
+    Like C's, a text ends before its first zero byte, unless it is `binary`.
+    """
+
+    def __init__(
+        self, valid: Callable[[bytes], None] | None = None, *, keep_empty: bool = False, binary: bool = False
+    ) -> None:
         self.valid = valid
         self.keep_empty = keep_empty
+        self.binary = binary
 
     def parse(self, arguments: Sequence[bytes], current: bytes) -> bytes:
         if self.valid:
             self.valid(arguments[0])
-        return arguments[0]
+        return arguments[0] if self.binary else arguments[0].partition(b"\0")[0]
 
     def show(self, value: bytes) -> bytes:
         return value
@@ -215,7 +221,7 @@ class Directory(Text):
     """`dir` is written down always, since a relative path elsewhere in the file would mean nothing without it."""
 
     def rewrite(self, name: bytes, value: bytes, default: bytes) -> Lines:
-        return [(name + b" " + quote(value), True)]
+        return [(name + b" " + quote(value), True)] if value else []
 
 
 class KeyspaceEvents(Kind[int]):

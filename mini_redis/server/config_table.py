@@ -98,7 +98,7 @@ def _append_directory_name(text: bytes) -> None:
 
 def _collation(text: bytes) -> None:
     # Which locales exist differs between machines, so only what cannot be the name of one is refused.
-    if not re.fullmatch(rb"|C|POSIX|(?:C|[a-z]{2,3}(?:_[A-Z]{2})?)(?:\.[\w-]+)?(?:@\w+)?", text):
+    if not re.fullmatch(rb"|POSIX|(?:C|[a-z]{2,3}_[A-Z]{2})(?:\.[\w-]+)?(?:@\w+)?", text):
         raise BadValue(b"Invalid locale name")
 
 
@@ -111,7 +111,7 @@ def _host_name(text: bytes) -> None:
 
 
 def _node_name(text: bytes) -> None:
-    if any(byte in b"!#$%&()*+:;<>?@[]^{|}~" for byte in text):
+    if any(byte in b"\0!#$%&()*+:;<>?@[]^{|}~" for byte in text):
         raise BadValue(b"Announced human node name contained invalid character")
 
 
@@ -135,6 +135,7 @@ def _save_or_not(words: tuple[bytes, ...]) -> None:
 
 _YES_NO = YesNo()
 _TEXT = Text()
+_SECRET = Text(binary=True)
 _KEPT_TEXT = Text(keep_empty=True)
 _PORT = Integer(0, 65535)
 _INT = Integer(0, INT_MAX)
@@ -274,7 +275,7 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     _row("latency-tracking", _YES_NO, True),
     _row("latency-tracking-info-percentiles", Percentiles(), (50.0, 99.0, 99.9)),
     # Who may do what
-    _row("requirepass", _TEXT, b"", SENSITIVE),
+    _row("requirepass", _SECRET, b"", SENSITIVE),
     _row("enable-debug-command", _GUARD, b"no", IMMUTABLE),
     _row("enable-protected-configs", _GUARD, b"no", IMMUTABLE),
     _row("enable-module-command", _GUARD, b"no", IMMUTABLE, needs="modules"),
@@ -332,7 +333,7 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     # Replication
     _row("replicaof", ReplicaOf(), None, IMMUTABLE, needs="replication", alias="slaveof"),
     _row("masteruser", _TEXT, b"", SENSITIVE, needs="replication"),
-    _row("masterauth", _TEXT, b"", SENSITIVE, needs="replication"),
+    _row("masterauth", _SECRET, b"", SENSITIVE, needs="replication"),
     _row("bind-source-addr", _TEXT, b"", needs="replication"),
     _row("replica-announce-ip", _TEXT, b"", needs="replication", alias="slave-announce-ip"),
     _row("replica-announce-port", _PORT, 0, needs="replication", alias="slave-announce-port"),
@@ -346,7 +347,7 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     _row("replica-full-sync-buffer-limit", _SIGNED_SIZE, 0, needs="replication"),
     _row("min-replicas-to-write", _INT, 0, needs="replication", alias="min-slaves-to-write"),
     _row("min-replicas-max-lag", _INT, 10, needs="replication", alias="min-slaves-max-lag"),
-    _row("repl-backlog-size", Memory(1, INT64_MAX), 2**20, needs="replication"),
+    _row("repl-backlog-size", Memory(1, INT64_MAX, clamp=(16384, INT64_MAX)), 2**20, needs="replication"),
     _row("repl-backlog-ttl", _LONG, 3600, needs="replication"),
     _row("repl-timeout", _POSITIVE, 60, needs="replication"),
     _row("repl-ping-replica-period", _POSITIVE, 10, needs="replication", alias="repl-ping-slave-period"),

@@ -105,6 +105,7 @@ def execute(server: Server, client: Client, argv: Request) -> None:
 def call(server: Server, client: Client, command: LiveCommand, argv: Request) -> Reply:
     """Run a handler: measured, counted, propagated. Errors come back as replies. Also what EXEC calls."""
     context = client.context
+    client.last_command = command.name
     dirty = server.dirty
     db = context.db.id
     start_ns = server.monotonic_ns()
@@ -128,7 +129,6 @@ def call(server: Server, client: Client, command: LiveCommand, argv: Request) ->
         latencies = command.latencies
         latencies[micros] = latencies.get(micros, 0) + 1
     client.commands_run += 1
-    client.last_command = command.name
     if server.propagation.active:
         server.propagation.command_done(db, argv, server.dirty != dirty)
     server.last_command_ns = duration_ns
