@@ -13,9 +13,9 @@ What monitoring reads, so every name stands where Redis has it and every value i
 - **Only by its name**, not by "all": "keysizes", the histogram of sizes. Redis keeps it up to date with every write; we
   count when asked, which looks at every key: O(keys).
 
-Beside Redis's own, the section "server" has two more lines, `server_name:mini_redis` and `python_version`, and "stats" the
-longest turn of the event loop since the start or CONFIG RESETSTAT: `mini_redis_worst_turn_usec`, by the clock, and
-`mini_redis_worst_turn_cpu_usec`, by the thread's own running time. Other clients wait no longer than that for one.
+Beside Redis's own, the section "server" has two more lines, `server_name:mini_redis` and `python_version`, and "stats"
+has the longest turn of the event loop since the start or CONFIG RESETSTAT: `mini_redis_worst_turn_usec`, by the clock,
+and `mini_redis_worst_turn_cpu_usec`, by the thread's own running time. Nobody waits longer than that for the others.
 
 The table `SECTIONS` is the order of the reply. A section's heading comes even if nothing follows.
 """

@@ -123,8 +123,8 @@ class Statistics:
     def turn(self, duration_ns: int, cpu_ns: int) -> None:
         """The loop has come round: in so much time, while the thread ran for so much of it.
 
-        What the machine gave to others in the middle of a turn is in the first number alone: a worst turn whose CPU time
-        is small was not our doing.
+        What the machine gave to others in the middle of a turn is in the first number alone: a worst turn whose CPU
+        time is small was not our doing.
         """
         self.turns += 1
         self.turns_ns += duration_ns
