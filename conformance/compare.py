@@ -13,7 +13,7 @@ from .divergences import load as load_divergences
 from .endpoints import Endpoint, EndpointError
 from .report import Finding, Run, row_name
 from .runner import Duel, Verdict
-from .shrink import shrink
+from .shrink import kind_of, shrink
 from .streams import Stream
 from .wire import Reply, quote_command
 
@@ -23,7 +23,7 @@ DOUBTS = 3
 
 @dataclass
 class Comparison:
-    """Collects verdicts into a Run. `shrinks` bounds how many findings are shrunk, the first of each command."""
+    """Collects verdicts into a Run. `shrinks` bounds how many findings are shrunk, the first of each kind."""
 
     duel: Duel
     divergences: list[Divergence] = field(default_factory=load_divergences)
@@ -50,9 +50,9 @@ class Comparison:
         findings = self.explain(verdict)
         self.run.findings += findings
         for finding in findings:
-            name = row_name(finding.compared.step)
-            if finding.known is None and name not in self._shrunk and len(self._shrunk) < self.shrinks:
-                self._shrunk.add(name)
+            finding.kind = kind_of(finding.compared)
+            if finding.known is None and finding.kind not in self._shrunk and len(self._shrunk) < self.shrinks:
+                self._shrunk.add(finding.kind)
                 finding.shortest = shrink(self.duel, verdict, finding.compared)
         return findings
 

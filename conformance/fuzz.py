@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from .compare import Comparison
 from .generate import Generator, Tally, is_hit
 from .report import Finding, Run, row_name, show_finding
-from .runner import Compared, Verdict
-from .shrink import essence, shrink
+from .runner import Verdict
+from .shrink import kind_of, shrink
 
 
 @dataclass
@@ -83,11 +83,6 @@ def _add(result: FuzzRun, comparison: Comparison, verdict: Verdict, finding: Fin
         finding.verdict, finding.compared = again, again.differences[0]
     result.replays[id(finding)] = replay
     result.findings.append(finding)
-
-
-def kind_of(one: Compared) -> str:
-    """Differences of one kind are most likely one bug: same command, same types, same beginnings of error texts."""
-    return repr((row_name(one.step), one.note, essence(one.oracle), essence(one.subject)))
 
 
 def _tally(result: FuzzRun, verdict: Verdict, taken: list[tuple[str, ...]]) -> None:

@@ -20,12 +20,16 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
     clients             lines of key=value: values of the fields masked in normalise.toml are not looked at
     commands [ordered]  entries of COMMAND in any order (ordered: as they come), subcommands in any order, else exact
     docs                COMMAND DOCS: commands and subcommands in any order, a summary's words not looked at, else exact
+    surface [ordered]   every element of the subject's list is in the oracle's (ordered: in the same order)
     info [values]       the same section titles and field names, but for what normalise.toml calls a server's own;
                         with `values` also their values, but for the masked fields; commands in any order
     words NAME...       words of name:value: the named ones' values are not looked at
     error               an error with the same first word
     ignore              a reply must come; nothing is compared
     multi-line          lines of a text in any order
+
+`commands`, `docs` and `surface` look at what the subject has: a subject may be unfinished, and a report has its own
+place for what it lacks (report.py). What it has beyond the oracle is a difference.
 
 A clock ticks between two servers now and then. So a difference of a clock's reading that is small enough to be that is
 doubtful: it counts only if it shows again when the stream is repeated (compare.py).
@@ -35,7 +39,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -46,7 +50,7 @@ from .wire import Reply
 Canonical: TypeAlias = object
 RULE_NAMES = frozenset(
     ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info", "words")
-    + ("config", "commands", "docs", "error", "ignore", "multi-line", "seconds", "milliseconds")
+    + ("config", "commands", "docs", "error", "ignore", "multi-line", "seconds", "milliseconds", "surface")
 )
 
 
@@ -106,6 +110,10 @@ def equal(rule: str, oracle: Reply, subject: Reply, slack_ms: int = 0) -> bool:
         if name == "error":
             return oracle.kind == subject.kind and oracle.text.split()[:1] == subject.text.split()[:1]
         return False
+    if name == "surface":
+        return _within_surface(oracle, subject, "ordered" in arguments)
+    if name in ("commands", "docs") and "ordered" not in arguments:
+        oracle = _only_shared(oracle, subject, name)
     if name == "milliseconds":
         return _near(oracle, subject, slack_ms)
     if name == "within":
@@ -213,6 +221,55 @@ def _command_entry(entry: Reply) -> Canonical:
     *facts, subcommands = entry.children[:10]
     inner = sorted((_command_entry(child) for child in subcommands.children), key=repr)
     return entry.kind, [fact.raw for fact in facts], subcommands.kind, inner, len(entry.children)
+
+
+def _within_surface(oracle: Reply, subject: Reply, ordered: bool) -> bool:
+    if oracle.kind != subject.kind:
+        return False
+    if not ordered:
+        return {child.raw for child in subject.children} <= {child.raw for child in oracle.children}
+    rest = iter([child.raw for child in oracle.children])
+    return all(child.raw in rest for child in subject.children)
+
+
+def _only_shared(oracle: Reply, subject: Reply, rule: str) -> Reply:
+    """The oracle's table without the commands and subcommands that the subject does not have."""
+    if rule == "commands":
+        theirs = {entry.children[0].text: entry for entry in subject.children if entry.children}
+        entries = [
+            _entry_with_shared(entry, theirs[entry.children[0].text])
+            for entry in oracle.children
+            if entry.children and entry.children[0].text in theirs
+        ]
+        return replace(oracle, value=tuple(entries), raw=b"")
+    known = dict(_named(subject))
+    kept: list[Reply] = []
+    for (name, documentation), key in zip(_named(oracle), oracle.children[::2], strict=True):
+        if name in known:
+            kept += (key, _docs_with_shared(documentation, known[name]))
+    return replace(oracle, value=tuple(kept), raw=b"")
+
+
+def _entry_with_shared(oracle: Reply, subject: Reply) -> Reply:
+    if len(oracle.children) < 10 or len(subject.children) < 10:
+        return oracle
+    subcommands = _only_shared(oracle.children[9], subject.children[9], "commands")
+    return replace(oracle, value=(*oracle.children[:9], subcommands))
+
+
+def _docs_with_shared(oracle: Reply, subject: Reply) -> Reply:
+    facts, theirs = dict(_named(oracle)), dict(_named(subject))
+    if b"subcommands" not in facts or b"subcommands" not in theirs:
+        return oracle
+    shared = _only_shared(facts[b"subcommands"], theirs[b"subcommands"], "docs")
+    children = [shared if child is facts[b"subcommands"] else child for child in oracle.children]
+    return replace(oracle, value=tuple(children))
+
+
+def _named(reply: Reply) -> list[tuple[bytes, Reply]]:
+    """The pairs of a map or flat array, by the key's text."""
+    children = reply.children
+    return [(key.text, value) for key, value in zip(children[::2], children[1::2], strict=False)]
 
 
 def _docs(reply: Reply) -> Canonical:

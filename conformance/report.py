@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .divergences import Divergence
+from .explain import explain
 from .normalise import command_name
 from .outcome import Outcome
 from .runner import Compared, Verdict
 from .streams import Step, Stream, substitute
-from .wire import Reply, quote_command
+from .wire import quote_command
 
-SHOWN_BYTES = 1200
+SHOWN_TEXT, SHOWN_RAW, SHOWN_LINES = 1000, 400, 16
 # Commands that have subcommands are counted by their first two words.
 CONTAINERS = frozenset(
     ("ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DEBUG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT")
@@ -29,12 +30,16 @@ CONTAINERS = frozenset(
 
 @dataclass
 class Finding:
-    """One difference and, once shrunk, the stream that shows it. `known` is the divergence that explains it."""
+    """One difference and, once shrunk, the stream that shows it.
+
+    `known` is the divergence that explains it; findings of one `kind` (shrink.py) are shown once.
+    """
 
     verdict: Verdict
     compared: Compared
     shortest: Stream | None = None
     known: Divergence | None = None
+    kind: str = ""
 
 
 @dataclass
@@ -142,10 +147,14 @@ def _not_exercised(run: Run) -> Iterator[str]:
     if not run.whole:
         return
     seen = set(rows(run))
+    lacks = {name for name in run.oracle_commands - run.subject_commands if " " not in name}
+    lacking = sorted(name for name in run.oracle_commands - run.subject_commands if name.split()[0] not in lacks)
     missing = sorted(name for name in run.subject_commands if name not in seen)
     missing = [name for name in missing if not any(other.startswith(name + " ") for other in run.subject_commands)]
     if missing:
         yield _wrapped("not exercised (the subject has them):", missing)
+    if lacks or lacking:
+        yield _wrapped(f"unsupported ({len(lacks)} commands that the oracle has):", sorted(lacks | set(lacking)))
 
 
 def _wrapped(title: str, names: list[str]) -> str:
@@ -164,24 +173,34 @@ def _obsolete(run: Run) -> Iterator[str]:
 
 
 def _findings(run: Run, limit: int) -> Iterator[str]:
-    for number, finding in enumerate(run.unexplained[:limit], 1):
-        yield show_finding(finding, number)
-    if len(run.unexplained) > limit:
-        yield f"... and {len(run.unexplained) - limit} more differences"
+    alike: dict[str, list[Finding]] = {}
+    for number, finding in enumerate(run.unexplained):
+        alike.setdefault(finding.kind or str(number), []).append(finding)
+    for number, (first, *others) in enumerate(list(alike.values())[:limit], 1):
+        places = [f"{place(other)} RESP{other.verdict.protocol}" for other in others]
+        more = f", and {len(places) - 8} more" if len(places) > 8 else ""
+        yield show_finding(first, number) + (f"\n    likewise: {', '.join(places[:8])}{more}" if places else "")
+    if len(alike) > limit:
+        yield f"... and {len(alike) - limit} more kinds of difference"
+
+
+def place(finding: Finding) -> str:
+    """file:line of a finding."""
+    stream = finding.verdict.stream
+    return f"{stream.path or stream.name}:{finding.compared.step.line}"
 
 
 def show_finding(finding: Finding, number: int = 1) -> str:
     """One difference: where, what, both replies, and how to see it again."""
     verdict, one = finding.verdict, finding.compared
-    where = f"{verdict.stream.path or verdict.stream.name}:{one.step.line}"
+    where = place(finding)
     what = quote_command(one.step.argv) if one.step.verb == "state" else one.step.shown
     lines = [f"[{number}] {where}  RESP{verdict.protocol}" + (f"  ({one.note})" if one.note else ""), f"    {what}"]
     for title, outcome in (("oracle ", one.oracle), ("subject", one.subject)):
         lines += _labelled(f"    {title}: ", outcome.shown())
         if outcome.frames:
-            lines.append(f"             {_cut(repr(outcome.raw))}")
-    if (place := first_difference(one.oracle, one.subject)) is not None:
-        lines.append(f"    first difference: {place}")
+            lines.append(f"             {_cut(repr(outcome.raw), SHOWN_RAW)}")
+    lines += [f"    difference: {line}" for line in explain(one.rule, one.oracle, one.subject)]
     if one.rule != "exact":
         lines.append(f"    compared by: {one.rule}")
     if finding.shortest is not None:
@@ -190,38 +209,16 @@ def show_finding(finding: Finding, number: int = 1) -> str:
     return "\n".join(lines)
 
 
-def first_difference(oracle: Outcome, subject: Outcome) -> str | None:
-    """Where in a nested reply the two first part, for replies too long to compare by eye."""
-    if len(oracle.frames) != 1 or len(subject.frames) != 1:
-        return None
-    found = _path(oracle.frames[0], subject.frames[0], "")
-    if found is None or not found[0]:
-        return None
-    path, left, right = found
-    return f"at {path}: oracle {_cut(repr(left), 160)}, subject {_cut(repr(right), 160)}"
-
-
-def _path(left: Reply, right: Reply, path: str) -> tuple[str, bytes, bytes] | None:
-    if left.raw == right.raw:
-        return None
-    if left.kind != right.kind or not left.children or not right.children:
-        return path, left.raw, right.raw
-    for index, (a, b) in enumerate(zip(left.children, right.children, strict=False)):
-        of_map = left.kind == "%" and index % 2
-        name = left.children[index - 1].text.decode("utf-8", "replace") if of_map else str(index)
-        if (found := _path(a, b, f"{path}[{name}]")) is not None:
-            return found
-    return f"{path} length", b"%d" % len(left.children), b"%d" % len(right.children)
-
-
 def _labelled(label: str, text: str) -> Iterator[str]:
-    first, *rest = _cut(text).split("\n")
-    yield label + first
-    for line in rest:
-        yield " " * len(label) + line
+    first, *rest = text.split("\n")
+    yield label + _cut(first)
+    for line in rest[:SHOWN_LINES]:
+        yield " " * len(label) + _cut(line)
+    if len(rest) > SHOWN_LINES:
+        yield " " * len(label) + f"... ({len(rest) - SHOWN_LINES} more lines)"
 
 
-def _cut(text: str, limit: int = SHOWN_BYTES) -> str:
+def _cut(text: str, limit: int = SHOWN_TEXT) -> str:
     return text if len(text) <= limit else f"{text[: limit - 80]} ... ({len(text)} characters) ... {text[-60:]}"
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .outcome import Outcome
+from .report import row_name
 from .runner import Compared, Duel, Verdict
 from .streams import Step, Stream
 
@@ -58,6 +59,16 @@ def essence(outcome: Outcome) -> object:
     """What stays the same of an outcome when the values in a stream change."""
     frames = [(f.kind, f.value is None, f.text.split()[:4] if f.is_error else None) for f in outcome.frames]
     return outcome.end, frames
+
+
+def kind_of(one: Compared) -> str:
+    """Differences of one kind are most likely one bug: command, reply types and beginnings of error texts match.
+
+    The two protocols' types for the same thing count as one.
+    """
+    folded = str.maketrans({"=": "$", ",": "$", "%": "*", "~": "*", "_": "$", "#": ":"})
+    said = repr((essence(one.oracle), essence(one.subject))).translate(folded)
+    return f"{row_name(one.step)} {one.note} {said}"
 
 
 def minimise(before: Steps, kept: Steps, still: Callable[[Steps], bool]) -> Steps:

@@ -22,7 +22,8 @@ Pair: TypeAlias = tuple[Connection, Connection]
 
 GIVEN_AT_START = {b"port", b"bind", b"dir", b"save", b"enable-debug-command", b"unixsocket", b"pidfile", b"logfile"}
 ACTS_OUTSIDE = {b"port", b"bind", b"dir", b"oom-score-adj", b"oom-score-adj-values", b"watchdog-period", b"requirepass"}
-CRASHES_THE_ORACLE = b"tls-"  # it was built without TLS
+WITHOUT_TLS = b"tls-"  # the oracle was built without, and ends when one of these takes a value
+CRASHES_THE_ORACLE = {b"tls-port"}  # even with a wrong one
 MOST_CLIENTS = 5000  # above, the answer depends on the machine's limits
 HARMLESS = [
     b"", b"abc", b"a b", b"-1", b"01", b"+1", b" 7", b"1.5", b"5%%", b"-5%", b"101%", b"7tb", b"0x7", b"\xff", b"a/b",
@@ -84,6 +85,8 @@ def test_hidden_parameters_answer_to_their_exact_name_alone(pair: Pair) -> None:
 @pytest.mark.parametrize("name", BY_NAME, ids=lambda name: name.decode())
 def test_config_set(pair: Pair, name: bytes) -> None:
     """Every attempt gets the same reply, and leaves the same value."""
+    if name in CRASHES_THE_ORACLE:
+        pytest.skip("this build of the oracle does not survive it")
     before = shown(pair[1], name)[name]
     for value in attempts(name, BY_NAME[name]):
         ours, theirs = (connection.call(b"CONFIG", b"SET", name, value) for connection in pair)
@@ -138,7 +141,7 @@ def attempts(name: bytes, parameter: Parameter) -> list[bytes]:
         values = [value for value in values if not value.isdigit() or int(value) < MOST_CLIENTS]
     if parameter.name == b"maxmemory-clients":
         values = [value for value in values if value not in (b"1", b"99", b"01")]  # so little that we are evicted
-    if name in ACTS_OUTSIDE or name.startswith(CRASHES_THE_ORACLE):
+    if name in ACTS_OUTSIDE or name.startswith(WITHOUT_TLS):
         values = [value for value in values if is_refused(parameter, value)]
     return values
 

@@ -14,9 +14,10 @@ from .__main__ import main
 from .compare import Comparison, compare_streams
 from .divergences import Divergence
 from .endpoints import RECIPES, Endpoint, EndpointError, Recipe, attach, find_program, start
+from .explain import explain
 from .normalise import doubtful, equal, load_rules
 from .outcome import Outcome
-from .report import as_json, first_difference, render, replay_script
+from .report import as_json, render, replay_script
 from .runner import Duel
 from .shrink import minimise
 from .streams import Step, StreamError, parse, split_words, substitute
@@ -265,8 +266,14 @@ def test_every_rule_of_the_table_exists() -> None:
 
 def test_a_nested_difference_is_pointed_at() -> None:
     left, right = read(b"*2\r\n+a\r\n*2\r\n:1\r\n:2\r\n"), read(b"*2\r\n+a\r\n*2\r\n:1\r\n:3\r\n")
-    found = first_difference(Outcome((left,)), Outcome((right,)))
-    assert found is not None and found.startswith("at [1][1]:")
+    assert explain("exact", Outcome((left,)), Outcome((right,))) == [
+        "at [1][1]: oracle b':2\\r\\n', subject b':3\\r\\n'"
+    ]
+    assert explain("unordered", Outcome((left,)), Outcome((right,)))[0].startswith("only the oracle has: ")
+    ours, theirs = read(b"$12\r\nid=1 cmd=get\r\n"), read(b"$12\r\nid=2 cmd=set\r\n")
+    assert explain("clients", Outcome((ours,)), Outcome((theirs,))) == [
+        "line 1, cmd: oracle b'get', subject b'set'"
+    ]
 
 
 def test_minimise_finds_what_matters() -> None:
