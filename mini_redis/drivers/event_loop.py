@@ -128,7 +128,7 @@ class EventLoop:
     # --- Around the loop ----------------------------------------------------------------------------------------------
 
     def listen(self, *, any_port: bool = False) -> None:
-        """Open the listening sockets that the configuration names; `any_port` lets the system choose. Raises OSError."""
+        """Open the sockets that the configuration names; `any_port` lets the system choose. Raises OSError."""
         config = self.config
         listeners: list[socket.socket] = []
         try:

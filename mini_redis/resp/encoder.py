@@ -29,7 +29,7 @@ from mini_redis.resp.reply import (
 from mini_redis.structures.numbers import format_double
 
 Write = Callable[[bytes], object]
-Encoder = Callable[[Any, Write, "EncoderTable"], None]
+Encoder = Callable[[Any, Write, "EncoderTable"], object]
 
 
 class EncoderTable(dict[type, Encoder]):
@@ -92,7 +92,7 @@ def _map(header: Callable[[int], bytes]) -> Encoder:
 
 
 def _constant(encoded: bytes) -> Encoder:
-    return lambda value, write, table: write(encoded) and None
+    return lambda value, write, table: write(encoded)
 
 
 def _resp2_double(value: float, write: Write, table: EncoderTable) -> None:
@@ -144,7 +144,7 @@ COMMON: dict[type, Encoder] = {
     list: _array,
     tuple: _array,
     Frames: _frames,
-    type(NO_REPLY): lambda value, write, table: write(b"*-1\r\n" if value is NULL_ARRAY else b"") and None,
+    type(NO_REPLY): lambda value, write, table: write(b"*-1\r\n" if value is NULL_ARRAY else b""),
 }
 
 RESP2 = EncoderTable(
@@ -166,7 +166,7 @@ RESP3 = EncoderTable(
     COMMON
     | {
         type(None): _constant(b"_\r\n"),
-        type(NULL_ARRAY): lambda value, write, table: write(b"_\r\n" if value is NULL_ARRAY else b"") and None,
+        type(NULL_ARRAY): lambda value, write, table: write(b"_\r\n" if value is NULL_ARRAY else b""),
         float: _resp3_double,
         bool: _resp3_bool,
         dict: _map(lambda pairs: b"%%%d\r\n" % pairs),

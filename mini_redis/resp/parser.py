@@ -9,8 +9,8 @@ command, `GET k\\r\\n`. The bytes arrive in pieces cut anywhere, so the parser i
 
 **Careful.** `_next_request` reads one request as Redis does (networking.c: processInlineBuffer,
 processMultibulkBuffer), with its limits, its error texts and its leniencies: the two bytes after a bulk string are
-skipped unread, and an array of no or negative length is no request. Its state is three fields: the arguments so far, how
-many are missing, and the length of the one that is being awaited.
+skipped unread, and an array of no or negative length is no request. Its state is three fields: the arguments so far,
+how many are missing, and the length of the one that is being awaited.
 
 **Fast.** Parsing is the largest part of a pipelined command's cost, so whole chunks go to hiredis's reader, written
 in C. It was made for *replies* and accepts much that is no request, thus its answer is used only when it provably is
@@ -36,6 +36,7 @@ from typing import Any
 from mini_redis.resp.reply import ProtocolError
 from mini_redis.structures.numbers import parse_integer
 
+hiredis: Any
 try:
     import hiredis
 except ImportError:  # Pyodide, or a plain installation
@@ -249,8 +250,8 @@ ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("b"): 8, ord("a"): 7}
 def split_quoted(line: bytes) -> list[bytes] | None:
     """Split a line into arguments as redis-cli, inline commands and redis.conf do; None if a quote is not closed.
 
-    `"..."` knows \\n \\r \\t \\b \\a \\xHH and a backslash before anything else; `'...'` knows only \\'. A closing quote
-    must be followed by a space or the end. O(len(line)). Source: sdssplitargs, Redis 8.2.
+    `"..."` knows \\n \\r \\t \\b \\a \\xHH and a backslash before anything else; `'...'` knows only \\'. A closing
+    quote must be followed by a space or the end. O(len(line)). Source: sdssplitargs, Redis 8.2.
     """
     line = line.split(b"\0", 1)[0]  # to C the line ends here
     words: list[bytes] = []

@@ -71,11 +71,23 @@ def _not_paused(server: Server, client: Client, command: Command, argv: list[byt
     raise Postponed
 
 
+def _always(server: Server) -> bool:
+    return True
+
+
+def _has_password(server: Server) -> bool:
+    return bool(server.config.requirepass)
+
+
+def _is_paused(server: Server) -> bool:
+    return server.paused_until_ms > 0
+
+
 GATES: tuple[Gate, ...] = (
-    Gate(lambda server: True, lambda command: command.name.startswith(b"debug"), _debug_enabled),
-    Gate(lambda server: bool(server.config.requirepass), lambda command: not command.flags & NO_AUTH, _authenticated),
-    Gate(lambda server: True, lambda command: bool(command.flags & NO_MULTI), _not_in_multi),
-    Gate(lambda server: server.paused_until_ms > 0, lambda command: True, _not_paused),
+    Gate(_always, lambda command: command.name.startswith(b"debug"), _debug_enabled),
+    Gate(_has_password, lambda command: not command.flags & NO_AUTH, _authenticated),
+    Gate(_always, lambda command: bool(command.flags & NO_MULTI), _not_in_multi),
+    Gate(_is_paused, lambda command: True, _not_paused),
 )
 
 

@@ -35,14 +35,23 @@ the same input twice must answer the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from random import Random
-from typing import Generic, TypeVar, overload
+from typing import Generic, Protocol, TypeVar, cast, overload
 
 V = TypeVar("V")
 D = TypeVar("D")
 
 SHARDS = 256  # a power of two: the low bits of the hash choose
+
+
+class Getter(Protocol[V]):
+    """The type of `dict.get`."""
+
+    @overload
+    def __call__(self, key: bytes, /) -> V | None: ...
+    @overload
+    def __call__(self, key: bytes, default: V, /) -> V: ...
 
 
 class IndexedDict(Generic[V]):
@@ -57,7 +66,7 @@ class IndexedDict(Generic[V]):
 
     __slots__ = ("_hand", "_slots", "_stale", "_stale_count", "_tables", "get", "split_at")
 
-    get: Callable[..., V | None]
+    get: Getter[V]
     """`get(key, default=None)`: the dict's own method while there is one dict, so that the hottest call of the whole
     server is a single C function."""
 
@@ -209,7 +218,7 @@ class IndexedDict(Generic[V]):
         def get(key: bytes, default: V | None = None) -> V | None:
             return tables[hash(key) & 255].get(key, default)
 
-        self.get = get
+        self.get = cast(Getter[V], get)
 
     def check(self) -> None:
         """Assert the invariants of the module's docstring. O(n)."""
