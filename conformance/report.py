@@ -61,6 +61,12 @@ class Run:
         return [finding for finding in self.findings if finding.known is None]
 
     @property
+    def unsupported(self) -> list[str]:
+        """What the oracle has and the subject has not; a command that is missing whole stands for its subcommands."""
+        missing = self.oracle_commands - self.subject_commands
+        return sorted(name for name in missing if " " not in name or name.split()[0] not in missing)
+
+    @property
     def exit_code(self) -> int:
         if self.aborted:
             return 2
@@ -147,14 +153,12 @@ def _not_exercised(run: Run) -> Iterator[str]:
     if not run.whole:
         return
     seen = set(rows(run))
-    lacks = {name for name in run.oracle_commands - run.subject_commands if " " not in name}
-    lacking = sorted(name for name in run.oracle_commands - run.subject_commands if name.split()[0] not in lacks)
     missing = sorted(name for name in run.subject_commands if name not in seen)
     missing = [name for name in missing if not any(other.startswith(name + " ") for other in run.subject_commands)]
     if missing:
         yield _wrapped("not exercised (the subject has them):", missing)
-    if lacks or lacking:
-        yield _wrapped(f"unsupported ({len(lacks)} commands that the oracle has):", sorted(lacks | set(lacking)))
+    if run.unsupported:
+        yield f"unsupported: {len(run.unsupported)} commands and subcommands that the oracle has (listed by --json)"
 
 
 def _wrapped(title: str, names: list[str]) -> str:
@@ -276,6 +280,7 @@ def as_json(run: Run) -> str:
             for verdict in run.verdicts
             if verdict.skipped
         },
+        "unsupported": run.unsupported,
         "not_exercised": sorted(run.subject_commands - set(table)),
     }
     return json.dumps(document, indent=1) + "\n"
