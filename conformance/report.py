@@ -204,7 +204,7 @@ def show_finding(finding: Finding, number: int = 1) -> str:
         lines += _labelled(f"    {title}: ", outcome.shown())
         if outcome.frames:
             lines.append(f"             {_cut(repr(outcome.raw), SHOWN_RAW)}")
-    lines += [f"    difference: {line}" for line in explain(one.rule, one.oracle, one.subject)]
+    lines += [f"    difference: {line}" for line in explain(one.rule, one.oracle, one.subject, one.inner)]
     if one.rule != "exact":
         lines.append(f"    compared by: {one.rule}")
     if finding.shortest is not None:

@@ -44,7 +44,10 @@ RESETTING = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One step on both servers. A doubtful difference may be a tick of the clock; it must show again to count."""
+    """One step on both servers. A doubtful difference may be a tick of the clock; it must show again to count.
+
+    `inner` are the rules of the commands whose replies an EXEC returned.
+    """
 
     step: Step
     oracle: Outcome
@@ -53,6 +56,7 @@ class Compared:
     same: bool
     note: str = ""
     doubtful: bool = False
+    inner: tuple[str, ...] = ()
 
     @property
     def at_end(self) -> bool:
@@ -390,7 +394,8 @@ class Duel:
         note = ""
         if oracle.end and not (oracle.end == "closed" and step.closed):
             same, note = False, "the stream expects otherwise of the oracle"
-        return Compared(step, oracle, subject, rule, same, note, doubt and not same and not note)
+        inner = tuple(queue) if queue is not None and command_name(step.argv) == "EXEC" else ()
+        return Compared(step, oracle, subject, rule, same, note, doubt and not same and not note, inner)
 
     def _leftovers(self, oracle: Session, subject: Session, verdict: Verdict) -> None:
         left, right = oracle.leftovers(), subject.leftovers()
