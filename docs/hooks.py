@@ -137,6 +137,12 @@ def on_page_markdown(markdown: str, page: Any, **also: Any) -> str:
 
 def on_post_page(output: str, page: Any, **also: Any) -> str:
     """The site works without a network: nothing on a page may be loaded from elsewhere."""
-    if (outside := _LOADS.search(output)) is not None:
-        raise ValueError(f"{page.file.src_path} loads something from outside: {outside[0]}")
+    if (outside := loads_from_outside(output)) is not None:
+        raise ValueError(f"{page.file.src_path} loads something from outside: {outside}")
     return output
+
+
+def loads_from_outside(page: str) -> str | None:
+    """The first tag of a page of HTML that makes a browser ask another server."""
+    found = _LOADS.search(page)
+    return found[0] if found is not None else None

@@ -55,10 +55,8 @@ def set_(ctx: Context, argv: list[bytes]) -> Reply:
     Errors: syntax; a time that is not an integer, not positive or too large; with GET, WRONGTYPE.
     """
     if len(argv) == 3:  # the most frequent write of all: `_bind` without the call
-        db, key = ctx.db, argv[1]
-        if db.expires.get(key) is not None:
-            db.peek(key)
-        db.set(key, argv[2])
+        key = argv[1]
+        ctx.db.set(key, argv[2])
         ctx.changed(key, "set")
         return OK
 
@@ -81,8 +79,6 @@ def set_(ctx: Context, argv: list[bytes]) -> Reply:
 def _bind(ctx: Context, key: bytes, value: bytes, at_ms: int | None = None, keep_ttl: bool = False) -> None:
     """Bind, and announce: the last two paragraphs of every command that sets a whole value."""
     db = ctx.db
-    if db.expires.get(key) is not None:
-        db.peek(key)  # if its time has passed, it first goes for that reason
     db.set(key, value, keep_ttl or at_ms is not None)  # a TTL about to be replaced need not go first
     ctx.changed(key, "set")
     if at_ms is not None:

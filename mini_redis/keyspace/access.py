@@ -27,7 +27,7 @@ LFU_INIT = 5
 class AccessClocks:
     """The clocks of one database. `touch` and the questions are O(1)."""
 
-    __slots__ = ("clocks", "decay_minutes", "default", "lfu", "log_factor", "rng", "wanted")
+    __slots__ = ("clocks", "decay_minutes", "default", "lfu", "log_factor", "lru", "rng", "wanted")
 
     log_factor: int
     decay_minutes: int
@@ -39,6 +39,7 @@ class AccessClocks:
         self.decay_minutes = decay_minutes
         self.rng = Random(seed)
         self.clocks: dict[bytes, int] | None = {}
+        self.lru = None if lfu else self.clocks  # where a lookup may note the second itself: the hot path
         self.default = 0  # the clock of a key that was not used since the clocks were dropped
         self.wanted = lfu
 
@@ -58,8 +59,11 @@ class AccessClocks:
             clocks[key] = self._accessed(clocks.get(key), now_ms // 60_000)
             return
         clocks[key] = now_ms // 1000
-        if len(clocks) > FEW and not self.wanted:
-            self.clocks = None
+
+    def drop_unless_wanted(self, now_ms: int) -> None:
+        """The cron asks: are these more clocks than it is worth to keep for a question that may never come?"""
+        if self.clocks is not None and len(self.clocks) > FEW and not self.wanted:
+            self.clocks = self.lru = None
             self.default = now_ms // 1000
 
     def forget(self, key: bytes) -> None:
@@ -86,6 +90,7 @@ class AccessClocks:
         self.wanted = True
         if self.clocks is None:
             self.clocks = {}
+            self.lru = None if self.lfu else self.clocks
         return self.clocks
 
     def _decayed(self, clock: int, minutes: int) -> int:

@@ -98,8 +98,12 @@ class Database:
             return None
         keyspace.hits += 1
         if keyspace.touching:
-            self.clocks.touch(key, keyspace.now_ms)
-        if kind is not None and not isinstance(value, kind):
+            lru = self.clocks.lru
+            if lru is not None:
+                lru[key] = keyspace.now_ms // 1000
+            else:
+                self.clocks.touch(key, keyspace.now_ms)
+        if kind is not None and type(value) not in kind:
             raise WRONG_TYPE
         return value
 
@@ -117,12 +121,18 @@ class Database:
 
     def write(self, key: bytes, kind: Kind | None = None) -> Value:
         """The value for a writing command: as `read`, without statistics."""
-        value = self.peek(key)
-        if value is not None:
-            if self.keyspace.touching:
-                self.clocks.touch(key, self.keyspace.now_ms)
-            if kind is not None and not isinstance(value, kind):
-                raise WRONG_TYPE
+        keyspace = self.keyspace
+        value = self.data.get(key)
+        if value is None or (self.expires.get(key, keyspace.now_ms) < keyspace.now_ms and self._expire(key)):
+            return None
+        if keyspace.touching:
+            lru = self.clocks.lru
+            if lru is not None:
+                lru[key] = keyspace.now_ms // 1000
+            else:
+                self.clocks.touch(key, keyspace.now_ms)
+        if kind is not None and type(value) not in kind:
+            raise WRONG_TYPE
         return value
 
     def peek(self, key: bytes) -> Value:
@@ -155,17 +165,24 @@ class Database:
     # --- Changes -----------------------------------------------------------------------------------------------------
 
     def set(self, key: bytes, value: Value, keep_ttl: bool = False) -> None:
-        """Bind `key` to `value`. Its TTL goes, unless `keep_ttl`."""
+        """Bind `key` to `value`. Its TTL goes, unless `keep_ttl`; if its time had passed, it first expires."""
         keyspace = self.keyspace
-        if keyspace.on_new or keyspace.on_overwritten:
-            self._announce_binding(key, value)
-        if key in self.expires:
-            if keep_ttl:
+        expires_at_ms = self.expires.get(key)
+        if expires_at_ms is not None:
+            if expires_at_ms < keyspace.now_ms and not keyspace.masks_only:
+                self.delete_expired(key)
+            elif keep_ttl:
                 value = rebound(key, value, True, key, True)
             else:
                 del self.expires[key]
+        if keyspace.on_new or keyspace.on_overwritten:
+            self._announce_binding(key, value)
         self.data[key] = value
-        self.clocks.touch(key, keyspace.now_ms)
+        lru = self.clocks.lru
+        if lru is not None:
+            lru[key] = keyspace.now_ms // 1000
+        else:
+            self.clocks.touch(key, keyspace.now_ms)
 
     def _announce_binding(self, key: bytes, value: Value) -> None:
         before = self.data.get(key)

@@ -29,10 +29,10 @@ from typing import TypeAlias
 from mini_redis.structures.strings import Embstr, string_encoding
 
 Value: TypeAlias = object
-Kind: TypeAlias = "type | tuple[type, ...]"
+Kind: TypeAlias = tuple[type, ...]
 
-STRING: tuple[type, ...] = (bytes, bytearray)
-"""The `kind` of strings, for `Database.read` and `write`."""
+STRING: Kind = (bytes, bytearray, Embstr)
+"""The `kind` of strings, for `Database.read` and `write`: the very classes, subclasses not implied."""
 
 EMBEDDED_ROOM = 41
 """Bytes of key and value together that are embedded."""

@@ -89,6 +89,8 @@ def execute(server: Server, client: Client, argv: Request) -> None:
         encoded = b"$%d\r\n%b\r\n" % (len(reply), reply)
     elif reply is OK:
         encoded = b"+OK\r\n"
+    elif type(reply) is int:
+        encoded = b":%d\r\n" % reply
     else:
         encoded = encode(reply, client.resp)
     if client.reply_mode != REPLY_ON:

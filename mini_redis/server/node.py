@@ -155,6 +155,8 @@ class Server:
             self.active_expire.slow(self.keyspace.databases, self.now_ms, hz, self.config.active_expire_effort)
             self.propagation.end_unit(transaction=False)
         self.limits.cron()
+        for db in self.keyspace.databases:
+            db.clocks.drop_unless_wanted(self.now_ms)
         self.stats.sample(self)
 
     # --- Output: once per turn ----------------------------------------------------------------------------------------
