@@ -11,7 +11,7 @@
 Three rules keep a server usable while it is reconfigured:
 
 1. CONFIG SET is all or nothing. First every name is looked up, then every value is parsed and set, then the hooks of
-   what changed are called, each once; whatever fails, all old values return and the hooks run again.
+   what changed are called, each once; whatever fails, all old values return and those hooks run again.
 2. A wrong value in a file stops the start with Redis's message (`ConfigError`); the same mistake in CONFIG SET is an
    error reply with the same reason.
 3. A directive that is unknown is kept with a warning, where real Redis refuses to start: a redis.conf that was written
@@ -23,6 +23,7 @@ No file is opened here: reading, globbing and the current directory come in as `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,7 +67,8 @@ class Config(Values):
     """The values of one server, and what is said about them.
 
     on_change   hook by attribute name, called without arguments after CONFIG SET changed that value; it may refuse
-                with BadValue. Hooks shared by several names are called once.
+                with BadValue, and then must have left things as they were. Hooks shared by several names are called
+                once.
     resolve     by attribute name: turns a text from the user into the value that is kept, asking the outside world
                 (`dir` is entered and made absolute); it may refuse with BadValue
     path        of the configuration file, b"" without one
@@ -262,13 +264,14 @@ class Config(Values):
                 hook = self.on_change.get(parameter.attribute)
                 if hook is not None and hook not in hooks and getattr(self, parameter.attribute) != before[parameter]:
                     guilty = name
-                    hooks[hook] = None
                     hook()
+                    hooks[hook] = None
         except BadValue as bad:
             for parameter, old in before.items():
                 setattr(self, parameter.attribute, old)
             for hook in hooks:
-                hook()
+                with suppress(BadValue):  # what worked before may not work now; the client hears of the first failure
+                    hook()
             raise _set_failed(guilty, bad.reason) from None
 
     def _look_up(self, names: Sequence[bytes], local: bool) -> list[tuple[Parameter, bytes]]:

@@ -151,6 +151,9 @@ _ON_SIGNAL = Options("default save nosave now force", _save_or_not)
 
 _NO_ALLOCATOR = "memory belongs to Python's allocator"
 _ONE_THREAD = "all commands and all input and output run on one thread, by design"
+_NO_TITLE = "a Python process keeps its title"
+_NO_CRASH = "an unexpected error is logged with its traceback and closes one connection; it never ends the server"
+_NO_LAZY_FREEING = "what is deleted is freed at once, by Python's reference counts"
 _NO_AFFINITY = "which CPU a process runs on is left to taskset(1)"
 _NO_SUPERVISION = "logging goes to logfile or standard output, and the process stays in the foreground"
 
@@ -167,7 +170,8 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     _row("tcp-keepalive", _INT, 300),
     _row("timeout", _INT, 0),
     _row("maxclients", Integer(1, UINT_MAX, unsigned=True), 10000),
-    _row("max-new-connections-per-cycle", Integer(1, 1000, unsigned=True), 10),
+    _row("max-new-connections-per-cycle", Integer(1, 1000, unsigned=True), 10,
+         moot="a turn of the loop accepts a fixed number of connections"),
     _row("socket-mark-id", Integer(0, UINT_MAX, unsigned=True), 0, IMMUTABLE, moot="sockets are not marked"),
     # What one client may use
     _row("client-query-buffer-limit", Memory(2**20, INT64_MAX, unsigned=True), 2**30),
@@ -199,17 +203,17 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
         moot=_NO_SUPERVISION,
     ),
     _row("always-show-logo", _YES_NO, False, IMMUTABLE),
-    _row("set-proc-title", _YES_NO, True, IMMUTABLE),
+    _row("set-proc-title", _YES_NO, True, IMMUTABLE, moot=_NO_TITLE),
     _row("proc-title-template", Text(_title_template, keep_empty=True), b"{title} {listen-addr} {server-mode}",
-         moot="a Python process keeps its title"),
-    _row("crash-log-enabled", _YES_NO, True),
-    _row("crash-memcheck-enabled", _YES_NO, True),
-    _row("use-exit-on-panic", _YES_NO, False, HIDDEN),
+         moot=_NO_TITLE),
+    _row("crash-log-enabled", _YES_NO, True, moot=_NO_CRASH),
+    _row("crash-memcheck-enabled", _YES_NO, True, moot=_NO_CRASH),
+    _row("use-exit-on-panic", _YES_NO, False, HIDDEN, moot=_NO_CRASH),
     _row("watchdog-period", _INT, 0, HIDDEN, moot="there is no software watchdog"),
-    _row("hide-user-data-from-log", _YES_NO, False),
-    _row("ignore-warnings", _KEPT_TEXT, b""),
+    _row("hide-user-data-from-log", _YES_NO, False, moot="the log shows no keys and no values in any case"),
+    _row("ignore-warnings", _KEPT_TEXT, b"", moot="the warnings that it silences do not exist here"),
     _row("locale-collate", Text(_collation, keep_empty=True), b"", needs="SORT"),
-    _row("disable-thp", _YES_NO, True, IMMUTABLE),
+    _row("disable-thp", _YES_NO, True, IMMUTABLE, moot="huge pages are left to the system's settings"),
     _row("oom-score-adj", Choice("no yes relative absolute", {b"relative": b"yes"}), b"no",
          moot="the kernel's choice of victims is left to the service manager"),
     _row("oom-score-adj-values", OomScores(), (0, 200, 800),
@@ -223,16 +227,16 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     # The keyspace and its housekeeping
     _row("databases", _POSITIVE, 16, IMMUTABLE),
     _row("hz", Integer(0, INT_MAX, clamp=(1, 500)), 10),
-    _row("dynamic-hz", _YES_NO, True),
+    _row("dynamic-hz", _YES_NO, True, moot="the cron runs hz times a second, however many clients there are"),
     _row("active-expire-effort", Integer(1, 10), 1),
     _row("activerehashing", _YES_NO, True, moot="dictionaries grow in small pieces by themselves"),
     _row("notify-keyspace-events", KeyspaceEvents(), 0),
-    _row("lazyexpire-nested-arbitrary-keys", _YES_NO, True, HIDDEN),
-    _row("lazyfree-lazy-eviction", _YES_NO, False),
+    _row("lazyexpire-nested-arbitrary-keys", _YES_NO, True, HIDDEN, needs="scripting"),
+    _row("lazyfree-lazy-eviction", _YES_NO, False, needs="memory"),
     _row("lazyfree-lazy-expire", _YES_NO, False),
-    _row("lazyfree-lazy-server-del", _YES_NO, False),
-    _row("lazyfree-lazy-user-del", _YES_NO, False),
-    _row("lazyfree-lazy-user-flush", _YES_NO, False),
+    _row("lazyfree-lazy-server-del", _YES_NO, False, moot=_NO_LAZY_FREEING),
+    _row("lazyfree-lazy-user-del", _YES_NO, False, moot=_NO_LAZY_FREEING),
+    _row("lazyfree-lazy-user-flush", _YES_NO, False, moot=_NO_LAZY_FREEING),
     # Memory
     _row("maxmemory", _SIZE, 0, needs="memory"),
     _row(
@@ -269,8 +273,8 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     _row("stream-node-max-entries", _LONG, 100, needs="streams"),
     _row("vset-force-single-threaded-execution", _YES_NO, False, moot=_ONE_THREAD),
     # Watching the server
-    _row("slowlog-log-slower-than", Integer(-1, INT64_MAX), 10000),
-    _row("slowlog-max-len", _LONG, 128),
+    _row("slowlog-log-slower-than", Integer(-1, INT64_MAX), 10000, needs="monitoring"),
+    _row("slowlog-max-len", _LONG, 128, needs="monitoring"),
     _row("latency-monitor-threshold", _LONG, 0, needs="monitoring"),
     _row("latency-tracking", _YES_NO, True),
     _row("latency-tracking-info-percentiles", Percentiles(), (50.0, 99.0, 99.9)),
