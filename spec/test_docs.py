@@ -1,15 +1,18 @@
-"""What the pages say is so: their transcripts, their code and its output, what they quote from the package, their links."""
+"""What the pages say is so: their transcripts, their code and its output, what they quote, where they link."""
 
 from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pages import ROOT, Block, blocks, examples, run_pytest
 from transcript import parse, run
+
+import mini_redis
 
 sys.path.insert(0, str(ROOT / "docs"))
 import hooks  # noqa: E402
@@ -46,7 +49,9 @@ def test_tests_pass(block: Block, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_quotes_exists(page: Path) -> None:
     expanded = hooks.expand(page.read_text())
-    assert "{{" not in re.sub(r"~~~.*?\n~~~+$", "", expanded, flags=re.DOTALL | re.MULTILINE), "a reference that nobody expands"
+    assert "{{" not in re.sub(r"~~~.*?\n~~~+$", "", expanded, flags=re.DOTALL | re.MULTILINE), (
+        "a reference that nobody expands"
+    )
 
 
 def test_quoting() -> None:
@@ -65,7 +70,23 @@ def test_quoting() -> None:
 def test_transcripts_are_shown_as_text() -> None:
     shown = hooks.transcript('a> SET <k> "v"\na< OK\nlog> DEL k\nadvance 5s\n# note')
     assert "&lt;k&gt;" in shown
-    assert re.sub(r"<[^>]+>", "", shown) == 'a&gt; SET &lt;k&gt; &quot;v&quot;\na&lt; OK\nlog&gt; DEL k\nadvance 5s\n# note'
+    assert (
+        re.sub(r"<[^>]+>", "", shown)
+        == "a&gt; SET &lt;k&gt; &quot;v&quot;\na&lt; OK\nlog&gt; DEL k\nadvance 5s\n# note"
+    )
+
+
+def test_the_map_knows_every_folder() -> None:
+    map_of_questions = mini_redis.__doc__ or ""
+    folders = {path.parent.name for path in (ROOT / "mini_redis").glob("*/__init__.py")}
+    assert {folder for folder in folders if f" {folder}/ " not in map_of_questions} == set()
+    for page in re.findall(r"docs/\S+\.md", map_of_questions):
+        assert (ROOT / page).is_file(), page
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert mini_redis.__version__ == project["version"]
 
 
 def test_links_inside_of_the_repository_lead_somewhere() -> None:
