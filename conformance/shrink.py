@@ -18,6 +18,8 @@ from .runner import Compared, Duel, Verdict
 from .streams import Step, Stream
 
 Steps = tuple[Step, ...]
+# Seconds to wait for a reply while shrinking, where it may be that none comes in each of many runs.
+PATIENCE = 2.0
 
 
 def shrink(duel: Duel, verdict: Verdict, target: Compared, runs: int = 150, seconds: float = 20.0) -> Stream | None:
@@ -41,12 +43,16 @@ def shrink(duel: Duel, verdict: Verdict, target: Compared, runs: int = 150, seco
     whole = stream.steps
     if not at_end:
         whole = whole[: next(n for n, step in enumerate(whole) if step == target.step) + 1]
-    if not still(whole) and not still(whole):
-        return None
-    fixed = 0 if at_end else 1
-    steps = minimise(whole[: len(whole) - fixed], whole[len(whole) - fixed :], still)
-    steps = one_client(steps, still)
-    steps = fewer_words(steps, still)
+    patience, duel.timeout = duel.timeout, min(duel.timeout, PATIENCE)
+    try:
+        if not still(whole) and not still(whole):
+            return None
+        fixed = 0 if at_end else 1
+        steps = minimise(whole[: len(whole) - fixed], whole[len(whole) - fixed :], still)
+        steps = one_client(steps, still)
+        steps = fewer_words(steps, still)
+    finally:
+        duel.timeout = patience
     return stream.with_steps(steps)
 
 
