@@ -279,8 +279,8 @@ class EventLoop:
                 if not event & ~OUT:
                     continue
             try:
-                wanted = connection.client.parser.awaits_bulk
-                data = connection.recv(READ_SIZE if wanted <= READ_SIZE else min(wanted, LARGEST_READ))
+                large = connection.client.parser.needed > READ_SIZE
+                data = connection.recv(LARGEST_READ if large else READ_SIZE)
             except BlockingIOError:
                 continue
             except OSError:

@@ -61,7 +61,7 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_arguments", "_bulk_length", "_chunks", "_missing", "_need", "_reader", "authenticated", "max_bulk", "size",
+        "_arguments", "_bulk_length", "_chunks", "_missing", "_reader", "authenticated", "max_bulk", "needed", "size",
     )  # fmt: skip
 
     def __init__(self, max_bulk: int = 512 * 1024 * 1024, *, authenticated: bool = True, fast: bool = True) -> None:
@@ -69,7 +69,7 @@ class RequestParser:
         self.authenticated = authenticated
         self.size = 0  # bytes that were fed and not yet parsed
         self._chunks: list[bytes] = []
-        self._need = 0  # nothing can be parsed before this many bytes are there
+        self.needed = 0  # nothing can be parsed before `size` is this
         self._missing = 0
         self._bulk_length = -1
         self._arguments: Request = []
@@ -86,17 +86,12 @@ class RequestParser:
         self._chunks.insert(0, encoded)
         self.size += len(encoded)
 
-    @property
-    def awaits_bulk(self) -> int:
-        """How many bytes are missing of a large argument: what to ask the socket for."""
-        return max(0, self._need - self.size)
-
     def next_batch(self) -> list[Request]:
         """The next requests, at least one unless more bytes are needed; in time linear in the bytes.
 
         Raises ProtocolError where the stream stops being RESP; the requests before that place were returned earlier.
         """
-        if not self.size or self.size < self._need:
+        if not self.size or self.size < self.needed:
             return []
         chunks = self._chunks
         chunk = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -124,8 +119,7 @@ class RequestParser:
         """The requests at the chunk's start and where they end; ([], 0) when the careful parser must look."""
         reader = self._reader
         try:
-            reader.feed(chunk)
-            reader.feed(b"*0\r\n")
+            reader.feed(chunk + b"*0\r\n")
             replies: list[Request] = list(iter(reader.gets, False))
             whole = bool(replies) and replies.pop() == []
             shortest = min(map(list.__len__, replies), default=1)
@@ -151,11 +145,11 @@ class RequestParser:
             if not self._missing:
                 if chunk[at] != 42:  # '*'
                     request, at = self._inline(chunk, at)
-                    if request or not at or self._need:
+                    if request or not at or self.needed:
                         return request, at
                     continue
                 at = self._multibulk_length(chunk, at)
-                if self._need:
+                if self.needed:
                     break
                 if not self._missing:
                     continue  # *0 and *-1 ask for nothing
@@ -171,9 +165,9 @@ class RequestParser:
         if newline < 0:
             if len(chunk) - at > MAX_INLINE:
                 raise ProtocolError(b"ERR Protocol error: too big inline request")
-            self._need = len(chunk) - at + 1
+            self.needed = len(chunk) - at + 1
             return None, at
-        self._need = 0
+        self.needed = 0
         line = chunk[at:newline]
         words = split_quoted(line[:-1] if line.endswith(b"\r") else line)
         if words is None:
@@ -210,10 +204,10 @@ class RequestParser:
                 self._bulk_length = length
             end = at + self._bulk_length
             if end + 2 > len(chunk):
-                self._need = end + 2 - at
+                self.needed = end + 2 - at
                 break
             self._arguments.append(chunk[at:end])
-            self._need = 0
+            self.needed = 0
             self._bulk_length = -1
             self._missing -= 1
             at = end + 2
@@ -225,9 +219,9 @@ class RequestParser:
         if carriage_return < 0 and len(chunk) - at > MAX_INLINE:
             raise ProtocolError(too_big)
         if carriage_return < 0 or carriage_return + 2 > len(chunk):
-            self._need = len(chunk) - at + 1
+            self.needed = len(chunk) - at + 1
             return None, at
-        self._need = 0
+        self.needed = 0
         return chunk[at:carriage_return], carriage_return + 2
 
 

@@ -30,7 +30,7 @@ def process(server: Server, client: Client) -> None:
     """Run every whole request that the client has sent, until it has to wait or goes."""
     parser = client.parser
     try:
-        while not client.held:
+        while parser.size and not client.held:
             batch = parser.next_batch()
             if not batch:
                 return
@@ -38,12 +38,10 @@ def process(server: Server, client: Client) -> None:
                 if client.held:
                     parser.unread(batch[number:])
                     return
-                try:
-                    execute(server, client, argv)
-                except Postponed:
-                    parser.unread(batch[number:])
-                    server.postpone(client)
-                    return
+                execute(server, client, argv)
+    except Postponed:
+        parser.unread(batch[number:])
+        server.postpone(client)
     except ProtocolError as error:
         server.log("-", f"Protocol error from client {client.id} {client.address}: {error.text.decode('latin-1')}")
         send(server, client, failed(server, error))

@@ -37,6 +37,7 @@ from mini_redis.server.limits import ClientLimits
 from mini_redis.server.propagation import Propagation
 from mini_redis.server.stats import Statistics
 
+NOT_WORTH_CHECKING = 65_536  # bytes: no query buffer limit is below
 PROTECTED_MODE_TEXT = (
     b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for "
     b"the default user. In this mode connections are only accepted from the loopback interface. If you want to "
@@ -86,6 +87,7 @@ class Server:
         self.effects: list[Effect] = []  # before this turn's replies: the log
         self.endings: list[Effect] = []  # after them: connections to close, the end itself
         self.now_us = 0
+        self.in_turn = False  # the clock was read since the last `take_effects`
         self.freeze_time()
         self.stats = Statistics(self.now_us, self.environment.resident_bytes())
         self.track_latency = True
@@ -119,15 +121,20 @@ class Server:
 
     def receive(self, client: Client, data: bytes) -> None:
         """The client sent `data`; run what is complete."""
-        self.freeze_time()
-        client.last_interaction_ms = self.now_ms
-        client.net_input += len(data)
-        self.stats.net_input += len(data)
-        self.stats.reads += 1
+        if not self.in_turn:
+            self.in_turn = True
+            self.freeze_time()
+        client.last_interaction_ms = self.keyspace.now_ms
+        size = len(data)
+        client.net_input += size
+        stats = self.stats
+        stats.net_input += size
+        stats.reads += 1
         if client.closing:
             return
-        client.parser.feed(data)
-        if client.parser.size > 65_536 and self.limits.query_buffer_exceeded(client):
+        parser = client.parser
+        parser.feed(data)
+        if parser.size + client.queued_bytes > NOT_WORTH_CHECKING and self.limits.query_buffer_exceeded(client):
             return
         process(self, client)
 
@@ -163,6 +170,7 @@ class Server:
 
     def take_effects(self) -> list[Effect]:
         """What is to be done now, in this order; the turn ends here (beforeSleep)."""
+        self.in_turn = False
         if self.active_expire_enabled and not self.paused_until_ms and not self.keyspace.masks_only:
             self.active_expire.fast(self.keyspace.databases, self.now_ms, self.config.active_expire_effort)
             self.propagation.end_unit(transaction=False)
