@@ -142,7 +142,7 @@ def _memory(node: Server) -> Iterator[str]:
     environment, stats = node.environment, node.stats
     used = stats.memory.measure(environment.resident_bytes(), node.now_ms)
     peak, startup = stats.memory.peak, stats.memory.startup
-    buffers = sum(client.query_buffer + client.output_buffer for client in node.clients.values())
+    buffers = sum(each.parser.size + each.queued_bytes + each.unsent for each in node.clients.values())
     overhead = min(used, startup + buffers)
     dataset = used - overhead
     since_start = max(1, used - startup)

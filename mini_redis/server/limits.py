@@ -68,10 +68,14 @@ class ClientLimits:
         start = self._next_client % len(clients)
         self._next_client = start + share
         timeout_ms = server.config.timeout * 1000
+        largest_input = largest_output = 0
         for client in (clients[start:] + clients[:start])[:share]:
-            server.stats.recent_buffers.see(client.query_buffer, client.output_buffer, server.now_ms)
+            if client.parser.size > largest_input:
+                largest_input = client.parser.size
             if client.unsent:
+                largest_output = max(largest_output, client.unsent)
                 self.check_output(client)
             if timeout_ms and not client.paused and server.now_ms - client.last_interaction_ms > timeout_ms:
                 server.log("-", f"Closing idle client {client.id} {client.address}")
                 server.close(client, flush=False)
+        server.stats.recent_buffers.see(largest_input, largest_output, server.now_ms)

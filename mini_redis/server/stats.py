@@ -48,7 +48,7 @@ class RecentBuffers:
         self._seconds: deque[tuple[int, int, int]] = deque(maxlen=self.SECONDS)  # (unix second, input, output)
 
     def see(self, input_bytes: int, output_bytes: int, now_ms: int) -> None:
-        """One client's buffers now. O(1)."""
+        """The largest buffers of some clients now. O(1)."""
         second = now_ms // 1000
         if self._seconds and self._seconds[-1][0] == second:
             _, largest_input, largest_output = self._seconds.pop()
