@@ -17,7 +17,7 @@ help:
 	@echo "make docs          the site, into site/"
 
 serve: install
-	$(BIN)/mini-redis serve --port $(PORT)
+	$(BIN)/mini-redis serve --bind 127.0.0.1 --port $(PORT)
 
 test: install-test real-redis
 	$(BIN)/python -m pytest

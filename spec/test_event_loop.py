@@ -192,6 +192,26 @@ def test_a_mistake_of_ours_ends_one_connection_and_is_logged() -> None:
         assert talk(other, b"PING") == b"+PONG\r\n"
 
 
+def test_ports_and_addresses_change_while_it_runs() -> None:
+    with mini_redis.testing.run() as server, connection(server) as sock:
+        old, new = server.port, free_port()
+        assert talk(sock, b"CONFIG", b"SET", b"port", b"%d" % new) == b"+OK\r\n"
+        assert talk(sock, b"CONFIG", b"SET", b"bind", b"127.0.0.1 127.0.0.2") == b"+OK\r\n"
+        for host in ("127.0.0.1", "127.0.0.2"):
+            with socket.create_connection((host, new), timeout=DEADLINE) as other:
+                assert talk(other, b"PING") == b"+PONG\r\n"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", old), timeout=DEADLINE)
+
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            refused = talk(sock, b"CONFIG", b"SET", b"port", b"%d" % taken.getsockname()[1])
+        assert refused.endswith(b"Unable to listen on this port. Check server logs.\r\n")
+        with socket.create_connection(("127.0.0.1", new), timeout=DEADLINE) as other:
+            assert talk(other, b"PING") == b"+PONG\r\n"
+
+
 # --- The command line -------------------------------------------------------------------------------------------------
 
 

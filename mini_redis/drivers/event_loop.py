@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from mini_redis.drivers.process import ProcessEnvironment, SystemClock, raise_open_files_limit
@@ -123,40 +123,54 @@ class EventLoop:
             end.setblocking(False)
         self._poller.register(self._woken.fileno(), IN)
         self._respect_descriptor_limit()
-        config.on_change.update(port=self._listen_anew, bind=self._listen_anew, maxclients=self._allow_more_clients)
+        config.on_change.update(
+            port=self._listen_on_another_port,
+            bind=self._listen_on_other_addresses,
+            maxclients=self._allow_more_clients,
+        )
 
     # --- Around the loop ----------------------------------------------------------------------------------------------
 
     def listen(self, *, any_port: bool = False) -> None:
         """Open the sockets that the configuration names; `any_port` lets the system choose. Raises OSError."""
         config = self.config
-        listeners: list[socket.socket] = []
+        open_already = {_name(listener): listener for listener in self._listeners.values()}
+        wanted: list[socket.socket] = []
         try:
             if config.port or any_port:
                 for address in config.bind:
-                    listener = self._bound(address.decode(), 0 if any_port else config.port)
+                    listener = self._bound(address.decode(), 0 if any_port else config.port, open_already)
                     if listener is not None:
-                        listeners.append(listener)
+                        wanted.append(listener)
             if config.unixsocket:
-                listeners.append(self._bound_to_path(os.fsdecode(config.unixsocket)))
+                path = os.fsdecode(config.unixsocket)
+                wanted.append(open_already.get(path) or self._bound_to_path(path))
         except OSError:
-            for listener in listeners:
-                listener.close()
+            for listener in wanted:
+                if listener.fileno() not in self._listeners:
+                    listener.close()
             raise
-        self._stop_listening()
-        for listener in listeners:
-            listener.setblocking(False)
-            self._listeners[listener.fileno()] = listener
-            self._poller.register(listener.fileno(), IN)
+        self._stop_listening(keep=wanted)
+        for listener in wanted:
+            if listener.fileno() not in self._listeners:
+                listener.setblocking(False)
+                self._listeners[listener.fileno()] = listener
+                self._poller.register(listener.fileno(), IN)
         self.server.environment.tcp_port = self.port
 
-    def _listen_anew(self) -> None:
-        """CONFIG SET port or bind: keep the old sockets unless the new ones can be had."""
+    def _listen_on_another_port(self) -> None:
+        self._listen_anew(b"Unable to listen on this port. Check server logs.")
+
+    def _listen_on_other_addresses(self) -> None:
+        self._listen_anew(b"Failed to bind to specified addresses.")
+
+    def _listen_anew(self, refusal: bytes) -> None:
+        """CONFIG SET port or bind: the old sockets stay open unless all the new ones can be had."""
         try:
             self.listen()
         except OSError as error:
             self.server.log("#", f"Could not listen: {error.strerror}")
-            raise BadValue(b"Unable to listen on this port. Check server logs.") from None
+            raise BadValue(refusal) from None
 
     def _allow_more_clients(self) -> None:
         wanted = self.config.maxclients + RESERVED_DESCRIPTORS
@@ -173,12 +187,14 @@ class EventLoop:
                 return int(listener.getsockname()[1])
         return 0
 
-    def _bound(self, address: str, port: int) -> socket.socket | None:
+    def _bound(self, address: str, port: int, open_already: dict[Any, socket.socket]) -> socket.socket | None:
         """A listening socket; None if the address is optional (`-` in front) and this machine does not have it."""
         optional = address.startswith("-")
         address = address.removeprefix("-")
         host = {"*": "0.0.0.0", "::*": "::"}.get(address, address)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if (host, port) in open_already:
+            return open_already[host, port]
         listener = None
         try:
             listener = socket.socket(family, socket.SOCK_STREAM)
@@ -205,13 +221,15 @@ class EventLoop:
         listener.listen(self.config.tcp_backlog)
         return listener
 
-    def _stop_listening(self) -> None:
-        for fd, listener in self._listeners.items():
+    def _stop_listening(self, keep: Sequence[socket.socket] = ()) -> None:
+        for fd, listener in list(self._listeners.items()):
+            if listener in keep:
+                continue
+            del self._listeners[fd]
             self._poller.unregister(fd)
             if listener.family == socket.AF_UNIX:
                 os.unlink(listener.getsockname())
             listener.close()
-        self._listeners.clear()
 
     def _respect_descriptor_limit(self) -> None:
         wanted = self.config.maxclients + RESERVED_DESCRIPTORS
@@ -487,3 +505,9 @@ class LoopThread:
 def _spelled(address: Any) -> str:
     host, port = address[0], address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _name(listener: socket.socket) -> Any:
+    """(host, port), or the path of a Unix socket."""
+    name = listener.getsockname()
+    return name if listener.family == socket.AF_UNIX else name[:2]
