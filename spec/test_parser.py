@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,8 +100,38 @@ def test_a_large_argument_arrives_in_pieces_without_being_copied_each_time() -> 
         assert parser.next_batch() == []
     assert parser.needed - parser.size == 2
     parser.feed(b"\r\n" + GET)
-    assert parser.next_batch() == [[b"ECHO", b"x" * 900_000]]
-    assert parser.next_batch() == [[b"GET", b"k"]]
+    assert parser.next_batch() == [[b"ECHO", b"x" * 900_000], [b"GET", b"k"]]
+
+
+@pytest.mark.parametrize("tail", [b"", b"*1\r\n$4\r\nPINGxx", b"*1\r\n+PING\r\n", b"*0\r\n*x\r\n"])
+@pytest.mark.parametrize("chunk_size", [21_000, 64 * 1024])
+def test_no_place_to_cut_a_pipeline_is_expensive(chunk_size: int, tail: bytes) -> None:
+    """A chunk is looked at a few times at most, not once for each of its requests."""
+    request = b"*2\r\n$4\r\nECHO\r\n$5\r\na+b=c\r\n"
+    stream = request * 20_000 + tail
+    for shift in range(len(request)):
+        parser = RequestParser()
+        count = calls = 0
+        cuts = [0, *range(shift + chunk_size, len(stream), chunk_size), len(stream)]
+        try:
+            for start, end in pairwise(cuts):
+                parser.feed(stream[start:end])
+                while batch := parser.next_batch():
+                    count += len(batch)
+                    calls += 1
+        except ProtocolError:
+            assert tail
+        assert count == 20_000 + (b"xx" in tail)
+        assert calls <= 4 * len(cuts), f"shifted by {shift}"
+
+
+@pytest.mark.parametrize("aggregate", [b"*", b">", b"~", b"|", b"*1\r\n*", b"*1\r\n>"])
+def test_a_giant_length_costs_nothing(aggregate: bytes) -> None:
+    """hiredis makes a list of the announced length: two thousand millions of places take seconds to give back."""
+    for first in (b"", GET):
+        start = time.perf_counter()
+        every_way(first + aggregate + b"2147483647\r\n")
+        assert time.perf_counter() - start < 0.5
 
 
 def test_unread_requests_come_again_before_what_follows() -> None:
@@ -110,6 +143,19 @@ def test_unread_requests_come_again_before_what_follows() -> None:
     while batch := parser.next_batch():
         again += batch
     assert again == [[b"GET", b"k"], [b"GET", b"k"], [b"PING"]]
+
+
+def test_unread_requests_come_before_the_unfinished_one() -> None:
+    for fast in (False, True):
+        parser = RequestParser(fast=fast)
+        parser.feed(GET + b"*1\r\n$4\r\nPINGxx" + GET + b"*2\r\n$4\r\nECHO\r\n$2\r\n")
+        first = parser.next_batch()
+        parser.unread(first[1:])
+        parser.feed(b"hi\r\n")
+        again = first[:1]
+        while batch := parser.next_batch():
+            again += batch
+        assert again == [[b"GET", b"k"], [b"PING"], [b"GET", b"k"], [b"ECHO", b"hi"]]
 
 
 # --- Properties -------------------------------------------------------------------------------------------------------

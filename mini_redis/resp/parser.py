@@ -23,13 +23,17 @@ what the careful parser would say:
         the chunk holds none of these three bytes, nothing more needs to be checked; otherwise the requests are encoded
         again and must give the chunk. The same comparison finds the whole requests of a chunk that ends within one.
 
-In all other cases the chunk is left, untouched, to the careful parser. That both agree on any input is a property in
-spec/test_parser.py. Without hiredis only the careful one runs; so it does for a client that has yet to authenticate,
-whose limits change as soon as it has.
+In all other cases the chunk is left, untouched, to the careful parser, and that to its end: who sends what the fast
+path cannot use must not make it try again for each request. It does not even try where six digits follow an aggregate's
+type: hiredis makes the list before its elements are there, and `*2147483647` alone would hold everybody up for seconds.
+
+That both agree on any input is a property in spec/test_parser.py. Without hiredis only the careful one runs; so it does
+for a client that has yet to authenticate, whose limits change as soon as it has.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import chain
 from typing import Any
 
@@ -46,6 +50,8 @@ MAX_INLINE = 64 * 1024  # an inline command, or the line of a length
 MAX_MULTIBULK = 2**31 - 1
 MAX_UNAUTHENTICATED_MULTIBULK = 10
 MAX_UNAUTHENTICATED_BULK = 16384
+HUGE_ARRAY = re.compile(rb"\*\d{6}").search
+HUGE_AGGREGATE = re.compile(rb"[>~|]\d{6}").search
 SPACES = b" \n\r\t\v\f"
 WORD_ENDS = b" \n\r\t"
 QUOTES = b"\"'"
@@ -93,6 +99,7 @@ class RequestParser:
         """
         if not self.size or self.size < self.needed:
             return []
+        self.needed = 0
         chunks = self._chunks
         chunk = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if not self._missing and self._reader is not None and self.authenticated and chunk[0] == 42:
@@ -102,12 +109,12 @@ class RequestParser:
                 self.size = 0
                 if requests:
                     return requests
-            elif end:
+            elif requests:
                 self._keep(chunk, end)
                 return requests
-        request, end = self._next_request(chunk)
+        requests, end = self._read_carefully(chunk)
         self._keep(chunk, end)
-        return [request] if request else []
+        return requests
 
     def _keep(self, chunk: bytes, start: int) -> None:
         self._chunks = [chunk[start:]] if start < len(chunk) else []
@@ -117,14 +124,21 @@ class RequestParser:
 
     def _read_fast(self, chunk: bytes) -> tuple[list[Request], int]:
         """The requests at the chunk's start and where they end; ([], 0) when the careful parser must look."""
+        if HUGE_ARRAY(chunk) or ((b">" in chunk or b"~" in chunk or b"|" in chunk) and HUGE_AGGREGATE(chunk)):
+            return [], 0
         reader = self._reader
+        replies: list[Request] = []
         try:
             reader.feed(chunk + b"*0\r\n")
-            replies: list[Request] = list(iter(reader.gets, False))
+            replies.extend(iter(reader.gets, False))
             whole = bool(replies) and replies.pop() == []
+        except hiredis.HiredisError:
+            whole = False  # what came out before the error is in the list; the last may have eaten of the empty array
+            del replies[-1:]
+        try:
             shortest = min(map(list.__len__, replies), default=1)
             b"".join(chain.from_iterable(replies))
-        except (hiredis.HiredisError, TypeError):
+        except TypeError:
             self._reader = hiredis.Reader()
             return [], 0
         if whole and b"+" not in chunk and b"(" not in chunk and b"=" not in chunk:
@@ -138,14 +152,35 @@ class RequestParser:
 
     # --- Careful -----------------------------------------------------------------------------------------------------
 
-    def _next_request(self, chunk: bytes) -> tuple[Request | None, int]:
-        """One request and where the rest begins; None for the request when its bytes are not all there."""
+    def _read_carefully(self, chunk: bytes) -> tuple[list[Request], int]:
+        """The chunk's whole requests and where the rest begins; only one for a stranger: AUTH changes the limits."""
+        requests: list[Request] = []
         at = 0
+        while at < len(chunk):
+            start = at
+            try:
+                request, at = self._next_request(chunk, at)
+            except ProtocolError:
+                if not requests:
+                    raise
+                request = None
+            if request is None:
+                if requests:  # they come first, and could be unread: the rest is read again from its beginning
+                    self._arguments, self._missing, self._bulk_length, self.needed = [], 0, -1, 0
+                    at = start
+                break
+            requests.append(request)
+            if not self.authenticated:
+                break
+        return requests, at
+
+    def _next_request(self, chunk: bytes, at: int) -> tuple[Request | None, int]:
+        """The request at `at` and where the rest begins; None for it when its bytes are not all there."""
         while at < len(chunk):
             if not self._missing:
                 if chunk[at] != 42:  # '*'
                     request, at = self._inline(chunk, at)
-                    if request or not at or self.needed:
+                    if request or self.needed:
                         return request, at
                     continue
                 at = self._multibulk_length(chunk, at)
