@@ -39,6 +39,7 @@ def every_way(data: bytes) -> Outcome:
     return outcome
 
 
+SET = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
 
 
@@ -156,6 +157,22 @@ def test_unread_requests_come_before_the_unfinished_one() -> None:
         while batch := parser.next_batch():
             again += batch
         assert again == [[b"GET", b"k"], [b"PING"], [b"GET", b"k"], [b"ECHO", b"hi"]]
+
+
+@pytest.mark.parametrize("cut", range(1, len(SET)))
+@pytest.mark.parametrize("fast", [False, True])
+def test_unread_requests_come_before_one_that_has_only_begun(cut: int, fast: bool) -> None:
+    parser = RequestParser(fast=fast)
+    parser.feed(GET + GET + SET[:cut])
+    batch = parser.next_batch()
+    while len(batch) < 2:
+        batch += parser.next_batch()
+    parser.unread(batch[1:])
+    parser.feed(SET[cut:])
+    again: list[list[bytes]] = []
+    while batch := parser.next_batch():
+        again += batch
+    assert again == [[b"GET", b"k"], [b"SET", b"k", b"v"]]
 
 
 # --- Properties -------------------------------------------------------------------------------------------------------

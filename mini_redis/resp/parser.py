@@ -89,6 +89,12 @@ class RequestParser:
     def unread(self, requests: list[Request]) -> None:
         """Give back requests of the last batch that cannot be run now. O(their bytes)."""
         encoded = b"".join(map(encode_request, requests))
+        if self._missing:  # the request behind them has begun: its beginning is to be read again, too
+            encoded += b"*%d\r\n" % (len(self._arguments) + self._missing)
+            encoded += b"".join(map(encode_bulk, self._arguments))
+            encoded += b"$%d\r\n" % self._bulk_length if self._bulk_length >= 0 else b""
+            self._arguments, self._missing, self._bulk_length = [], 0, -1
+        self.needed = 0
         self._chunks.insert(0, encoded)
         self.size += len(encoded)
 
@@ -262,9 +268,11 @@ class RequestParser:
 
 def encode_request(arguments: Request) -> bytes:
     """The canonical bytes of a request: an array of bulk strings. O(bytes)."""
-    parts = [b"*%d\r\n" % len(arguments)]
-    parts += [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments]
-    return b"".join(parts)
+    return b"*%d\r\n" % len(arguments) + b"".join(map(encode_bulk, arguments))
+
+
+def encode_bulk(argument: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(argument), argument)
 
 
 def printable(text: bytes) -> bytes:
