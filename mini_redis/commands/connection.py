@@ -182,7 +182,8 @@ def reset(ctx: Context, argv: list[bytes]) -> Reply:
     ctx.db = server.keyspace.databases[0]
     client.resp = 2
     client.name = b""
-    client.reply_mode = 0
+    if client.reply_mode != SKIPS_THIS_REPLY:  # CLIENT REPLY SKIP just before skips RESET's reply as any other
+        client.reply_mode = 0
     client.no_evict = client.no_touch = False
     client.user = b"default"
     client.authenticated = client.parser.authenticated = not server.config.requirepass
@@ -190,6 +191,7 @@ def reset(ctx: Context, argv: list[bytes]) -> Reply:
 
 
 CLIENT_NAMES = b"Client names"
+SKIPS_THIS_REPLY = 3  # REPLY_SKIP of server/client.py
 
 
 def valid_name(name: bytes, what: bytes) -> bytes:

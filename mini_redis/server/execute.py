@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Request = list[bytes]
 SLOW_NS = 1_000_000  # a command longer than this lets the next one see a new time
 MEETS_ANY_KEY = (b"keys", b"randomkey", b"scan")  # the expired keys they come across are unrelated
+HTTP_WORDS = (b"post", b"host:")  # no commands, but how a browser's request begins or goes on
 EXACT_US = 1024  # latencies below are counted exactly, above in the buckets of latencystats
 
 
@@ -57,6 +58,9 @@ def execute(server: Server, client: Client, argv: Request) -> None:
     try:
         command = server.commands.get(argv[0])
         if command is None or command.subcommands:
+            if argv[0].lower() in HTTP_WORDS:
+                hang_up_on_browser(server, client)
+                return
             command = server.command_table.resolve(argv)
         if not command.min_words <= len(argv) <= command.max_words:
             command.rejected_calls += 1
@@ -160,6 +164,17 @@ def failed(server: Server, error: ReplyError) -> ReplyError:
     server.count_error(error.code)
     # Most errors are shared constants, and raising one adds to its traceback each time.
     return error.with_traceback(None)
+
+
+def hang_up_on_browser(server: Server, client: Client) -> None:
+    """A web page can make its reader's browser talk to a server on his machine; what it smuggles in shall not run."""
+    server.log(
+        "#",
+        "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is"
+        " likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance."
+        f" Connection from {client.address} aborted.",
+    )
+    server.close(client, flush=False)
 
 
 def _reply_quietly(client: Client) -> None:
