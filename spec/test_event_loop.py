@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ import pytest
 
 import mini_redis.testing
 from mini_redis.resp.parser import encode_request
+from mini_redis.server.client import Client
 from mini_redis.testing import RunningServer
 
 DEADLINE = 20.0  # seconds after which something that should have happened has not
@@ -210,6 +213,75 @@ def test_ports_and_addresses_change_while_it_runs() -> None:
         assert refused.endswith(b"Unable to listen on this port. Check server logs.\r\n")
         with socket.create_connection(("127.0.0.1", new), timeout=DEADLINE) as other:
             assert talk(other, b"PING") == b"+PONG\r\n"
+
+
+def test_an_address_is_added_without_losing_the_first_one_and_the_unix_socket_stays(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    with mini_redis.testing.run(unixsocket=path) as server, connection(server) as sock:
+        new = free_port()
+        assert talk(sock, b"CONFIG", b"SET", b"port", b"%d" % new) == b"+OK\r\n"
+        for bind, hosts in [
+            (b"127.0.0.1 127.0.0.2", ["127.0.0.1", "127.0.0.2"]),
+            (b"127.0.0.2", ["127.0.0.2"]),
+            (b"*", ["127.0.0.1", "127.0.0.2"]),
+            (b"127.0.0.1", ["127.0.0.1"]),
+        ]:
+            assert talk(sock, b"CONFIG", b"SET", b"bind", bind) == b"+OK\r\n"
+            for host in hosts:
+                with socket.create_connection((host, new), timeout=DEADLINE) as other:
+                    assert talk(other, b"PING") == b"+PONG\r\n"
+            with socket.socket(socket.AF_UNIX) as other:
+                other.settimeout(DEADLINE)
+                other.connect(str(path))
+                assert talk(other, b"PING") == b"+PONG\r\n"
+        refused = talk(sock, b"CONFIG", b"SET", b"bind", b"192.0.2.1")
+        assert refused.startswith(b"-ERR CONFIG SET failed")
+        with socket.create_connection(("127.0.0.1", new), timeout=DEADLINE) as other:
+            assert talk(other, b"PING") == b"+PONG\r\n"
+
+
+def test_who_gets_a_dead_connections_number_does_not_inherit_its_end() -> None:
+    """Within one turn: a client is killed, is found to have gone, and a newcomer's socket gets its number."""
+    with mini_redis.testing.run() as server, connection(server) as killer:
+        go = threading.Event()
+        reached = threading.Event()
+        victim = socket.create_connection((server.host, server.port), timeout=DEADLINE)
+        number = talk(victim, b"CLIENT", b"ID").strip(b":\r\n")
+        waiter = threading.Thread(target=server.inspect, args=(lambda node: reached.set() or go.wait(DEADLINE),))
+        waiter.start()
+        assert reached.wait(DEADLINE)
+        killer.sendall(encode_request([b"CLIENT", b"KILL", b"ID", number]))
+        victim.close()
+        with connection(server) as newcomer:
+            newcomer.sendall(b"PING\r\n")
+            go.set()
+            waiter.join()
+            assert read_until(newcomer, b"\r\n") == b"+PONG\r\n"
+            assert read_until(killer, b"\r\n") == b":1\r\n"
+
+
+def test_a_connection_that_ended_leaves_nothing_behind() -> None:
+    """Not even until the next collection of cycles, which does not look at what has lived long."""
+
+    def connected(node: object) -> int:
+        return sum(type(thing) is Client for thing in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        with mini_redis.testing.run() as server, connection(server) as sock:
+            for ending in (b"QUIT\r\n", b"*x\r\n", b"PING\r\n", b"CLIENT KILL TYPE normal SKIPME no\r\n"):
+                with connection(server) as other:
+                    other.sendall(ending)
+                    assert other.recv(1)
+            with connection(server) as sock:
+                assert talk(sock, b"PING") == b"+PONG\r\n"
+                deadline = time.monotonic() + DEADLINE
+                while (left := server.inspect(connected)) > 1 and time.monotonic() < deadline:
+                    pass
+                assert left == 1
+    finally:
+        gc.enable()
 
 
 # --- The command line -------------------------------------------------------------------------------------------------

@@ -153,9 +153,7 @@ class EventLoop:
         self._stop_listening(keep=wanted)
         for listener in wanted:
             if listener.fileno() not in self._listeners:
-                listener.setblocking(False)
-                self._listeners[listener.fileno()] = listener
-                self._poller.register(listener.fileno(), IN)
+                self._watch_for_clients(listener)
         self.server.environment.tcp_port = self.port
 
     def _listen_on_another_port(self) -> None:
@@ -167,10 +165,33 @@ class EventLoop:
     def _listen_anew(self, refusal: bytes) -> None:
         """CONFIG SET port or bind: the old sockets stay open unless all the new ones can be had."""
         try:
-            self.listen()
+            try:
+                self.listen()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or self.config.port != self.port:
+                    raise
+                self._listen_instead()
         except OSError as error:
             self.server.log("#", f"Could not listen: {error.strerror}")
             raise BadValue(refusal) from None
+
+    def _listen_instead(self) -> None:
+        """*:6379 cannot be had beside 127.0.0.1:6379: close first, and go back if that was not the reason."""
+        old = [_name(listener) for listener in self._listeners.values() if listener.family != socket.AF_UNIX]
+        self._stop_listening(keep=[one for one in self._listeners.values() if one.family == socket.AF_UNIX])
+        try:
+            self.listen()
+        except OSError:
+            for host, port in old:
+                listener = self._bound(host, port, {})
+                assert listener is not None, "only an address with `-` in front may be missing"
+                self._watch_for_clients(listener)
+            raise
+
+    def _watch_for_clients(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
+        self._listeners[listener.fileno()] = listener
+        self._poller.register(listener.fileno(), IN)
 
     def _allow_more_clients(self) -> None:
         wanted = self.config.maxclients + RESERVED_DESCRIPTORS
@@ -368,7 +389,8 @@ class EventLoop:
                 continue
             match effect:
                 case Close(client, flush):
-                    self._close(client.connection, flush)  # type: ignore[arg-type]
+                    if isinstance(client.connection, Connection):  # else the peer was quicker
+                        self._close(client.connection, flush)
                 case Log(level, text):
                     if level in LEVELS[self.config.loglevel]:
                         self._write_log(self._log_line(level, text))
@@ -422,8 +444,6 @@ class EventLoop:
                 self._poller.modify(connection.fd, IN)
 
     def _close(self, connection: Connection, flush: bool) -> None:
-        if connection.fd not in self._connections:
-            return
         if flush and connection.pending:
             connection.closing = True
             self._poller.modify(connection.fd, OUT)
@@ -432,11 +452,13 @@ class EventLoop:
 
     def _drop(self, connection: Connection) -> None:
         """The peer is gone."""
-        if connection.fd in self._connections:
+        if connection.client.connection is connection:
             self._forget(connection)
             self.server.disconnected(connection.client)
 
     def _forget(self, connection: Connection) -> None:
+        """Let go of the socket. From here on `client.connection` is None: the number may soon be somebody else's."""
+        connection.client.release()
         del self._connections[connection.fd]
         self._poller.unregister(connection.fd)
         connection.pending.clear()

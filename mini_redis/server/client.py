@@ -112,6 +112,14 @@ class Client:
             letters += b"T"
         return letters or b"N"
 
+    def release(self) -> None:
+        """The connection is over: break the circles of references, so that the memory is free at once.
+
+        A cyclic collector would find them, but rarely looks where long-lived objects are: see GarbageCollector.
+        """
+        self.connection = None
+        del self.context
+
     def enqueue(self, command: LiveCommand, argv: list[bytes]) -> None:
         """Keep a call for EXEC."""
         assert self.queue is not None
