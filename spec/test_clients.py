@@ -94,9 +94,9 @@ def test_asyncio(server: RunningServer) -> None:
 def test_passwords() -> None:
     with mini_redis.testing.run(requirepass="s3cret") as locked:
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis(port=locked.port).ping()
+            redis.Redis(port=locked.port, retry=None).ping()
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis(port=locked.port, password="wrong").ping()
+            redis.Redis(port=locked.port, password="wrong", retry=None).ping()
         assert redis.Redis(port=locked.port, password="s3cret").ping()
         assert redis.Redis(port=locked.port, username="default", password="s3cret", protocol=3).ping()
 

@@ -94,7 +94,8 @@ def test_every_data_type_can_be_measured() -> None:
 
 
 def test_time_passes(node: InProcess, a: InProcessClient) -> None:
-    node.advance(86_400 * 2 + 5)
+    node.clock.advance(86_400 * 2)  # without living through the cron's two million turns
+    node.advance(5)
     told = facts(a, "server")
     assert told["uptime_in_seconds"] == "172805"
     assert told["uptime_in_days"] == "2"

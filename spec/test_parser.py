@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -105,11 +105,11 @@ def test_a_large_argument_arrives_in_pieces_without_being_copied_each_time() -> 
 
 
 @pytest.mark.parametrize("tail", [b"", b"*1\r\n$4\r\nPINGxx", b"*1\r\n+PING\r\n", b"*0\r\n*x\r\n"])
-@pytest.mark.parametrize("chunk_size", [21_000, 64 * 1024])
+@pytest.mark.parametrize("chunk_size", [6_000, 16 * 1024])
 def test_no_place_to_cut_a_pipeline_is_expensive(chunk_size: int, tail: bytes) -> None:
     """A chunk is looked at a few times at most, not once for each of its requests."""
     request = b"*2\r\n$4\r\nECHO\r\n$5\r\na+b=c\r\n"
-    stream = request * 20_000 + tail
+    stream = request * 5_000 + tail
     for shift in range(len(request)):
         parser = RequestParser()
         count = calls = 0
@@ -122,7 +122,7 @@ def test_no_place_to_cut_a_pipeline_is_expensive(chunk_size: int, tail: bytes) -
                     calls += 1
         except ProtocolError:
             assert tail
-        assert count == 20_000 + (b"xx" in tail)
+        assert count == 5_000 + (b"xx" in tail)
         assert calls <= 4 * len(cuts), f"shifted by {shift}"
 
 
@@ -130,9 +130,11 @@ def test_no_place_to_cut_a_pipeline_is_expensive(chunk_size: int, tail: bytes) -
 def test_a_giant_length_costs_nothing(aggregate: bytes) -> None:
     """hiredis makes a list of the announced length: two thousand millions of places take seconds to give back."""
     for first in (b"", GET):
-        start = time.perf_counter()
+        tracemalloc.start()
         every_way(first + aggregate + b"2147483647\r\n")
-        assert time.perf_counter() - start < 0.5
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1024 * 1024
 
 
 def test_unread_requests_come_again_before_what_follows() -> None:

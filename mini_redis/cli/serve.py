@@ -53,7 +53,7 @@ def serve(words: list[str]) -> int:
         return 1
 
     loop.stop_on_signals()
-    if not config.logfile:
+    if not config.logfile or config.always_show_logo:
         print(BANNER.format(version=REDIS_VERSION, port=config.port, pid=os.getpid()), flush=True)
     node.log("*", f"Running in standalone mode, port {config.port}, speaking Redis {REDIS_VERSION}")
     node.log("*", "Ready to accept connections tcp")

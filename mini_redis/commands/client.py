@@ -269,7 +269,7 @@ def client_pause(ctx: Context, argv: list[bytes]) -> Reply:
     """Let all commands, or those that write, wait for some milliseconds."""
     writes_only = False
     if len(argv) > 4:
-        raise SYNTAX_ERROR
+        raise ReplyError(b"ERR unknown subcommand or wrong number of arguments for '%b'. Try CLIENT HELP." % argv[1])
     if len(argv) == 4:
         match argv[3].upper():
             case b"WRITE":

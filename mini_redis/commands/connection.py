@@ -144,8 +144,10 @@ def echo(ctx: Context, argv: list[bytes]) -> Reply:
 def select(ctx: Context, argv: list[bytes]) -> Reply:
     """Make another database this connection's current one."""
     number = parse_integer(argv[1])
-    if number is None or not -(2**31) <= number < 2**31:
+    if number is None:
         raise NOT_AN_INTEGER
+    if not -(2**31) <= number < 2**31:
+        raise ReplyError(b"ERR value is out of range, value must between -2147483648 and 2147483647")
     if not 0 <= number < len(ctx.server.keyspace.databases):
         raise DB_INDEX_OUT_OF_RANGE
     ctx.db = ctx.server.keyspace.databases[number]

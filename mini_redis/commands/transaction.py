@@ -54,12 +54,14 @@ def exec_(ctx: Context, argv: list[bytes]) -> Reply:
     queue, was_refused = client.queue, client.dirty_exec
     keys_changed = client.dirty_cas or server.watched_key_expired(client)
 
-    server.release_transaction(client)
-    if was_refused:
-        raise EXEC_ABORT
-    if keys_changed:
+    server.unwatch(client)
+    if was_refused or keys_changed:
+        client.discard_transaction()
+        if was_refused:
+            raise EXEC_ABORT
         return NULL_ARRAY
     replies = [server.call(client, command, queued) for command, queued in queue]
+    client.discard_transaction()
     ctx.propagate_nothing()  # each of them already was
     return replies
 

@@ -202,7 +202,7 @@ class RequestParser:
         return None, at
 
     def _inline(self, chunk: bytes, at: int) -> tuple[Request | None, int]:
-        newline = chunk.find(b"\n", at)
+        newline = find_in_c_string(chunk, b"\n", at)
         if newline < 0:
             if len(chunk) - at > MAX_INLINE:
                 raise ProtocolError(b"ERR Protocol error: too big inline request")
@@ -256,7 +256,7 @@ class RequestParser:
 
     def _length_line(self, chunk: bytes, at: int, too_big: bytes) -> tuple[bytes | None, int]:
         """The line at `at` without its end, and where the next begins; None while it is incomplete."""
-        carriage_return = chunk.find(b"\r", at)
+        carriage_return = find_in_c_string(chunk, b"\r", at)
         if carriage_return < 0 and len(chunk) - at > MAX_INLINE:
             raise ProtocolError(too_big)
         if carriage_return < 0 or carriage_return + 2 > len(chunk):
@@ -264,6 +264,12 @@ class RequestParser:
             return None, at
         self.needed = 0
         return chunk[at:carriage_return], carriage_return + 2
+
+
+def find_in_c_string(chunk: bytes, end: bytes, at: int) -> int:
+    """Where `end` stands, -1 if nowhere: to C, whose functions Redis looks with, a zero byte hides what follows it."""
+    found = chunk.find(end, at)
+    return -1 if found >= 0 and chunk.find(b"\0", at, found) >= 0 else found
 
 
 def encode_request(arguments: Request) -> bytes:

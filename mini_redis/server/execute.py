@@ -62,12 +62,15 @@ def execute(server: Server, client: Client, argv: Request) -> None:
                 hang_up_on_browser(server, client)
                 return
             command = server.command_table.resolve(argv)
+        client.last_command = command.name
         if not command.min_words <= len(argv) <= command.max_words:
             command.rejected_calls += 1
             raise wrong_arity(command.name)
         if command.gates:
             pass_gates(server, client, command, argv)
     except ReplyError as error:
+        if command is None or command.name != client.last_command:
+            client.last_command = b"NULL"
         if client.queue is not None:
             client.dirty_exec = True
         if command is not None and command.name == b"exec":  # a refused EXEC ends its transaction all the same
@@ -109,7 +112,6 @@ def execute(server: Server, client: Client, argv: Request) -> None:
 def call(server: Server, client: Client, command: LiveCommand, argv: Request) -> Reply:
     """Run a handler: measured, counted, propagated. Errors come back as replies. Also what EXEC calls."""
     context = client.context
-    client.last_command = command.name
     dirty = server.dirty
     db = context.db.id
     start_ns = server.monotonic_ns()

@@ -28,6 +28,12 @@ class ClientLimits:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._next_client = 0
+        self.limits_output = False  # for the end of each turn, where most servers have nothing to check
+
+    def configure(self) -> None:
+        """Obey `client-output-buffer-limit`."""
+        limit = self._server.config.client_output_buffer_limit[b"normal"]
+        self.limits_output = bool(limit.hard or limit.soft)
 
     def query_buffer_exceeded(self, client: Client) -> bool:
         """End a client that has sent too much without completing it; whether it was ended."""

@@ -179,6 +179,8 @@ class Server:
         effects, self.effects = self.effects, []
         writers, self.writers = self.writers, []
         for client in writers:
+            if self.limits.limits_output:
+                self.limits.check_output(client)
             out = client.out
             if not out:
                 continue  # disconnected within this turn
@@ -336,6 +338,7 @@ class Server:
             "lfu_decay_time": self._tune_clocks,
             "latency_tracking": self._choose_latency_tracking,
             "proto_max_bulk_len": self._limit_bulks,
+            "client_output_buffer_limit": self.limits.configure,
         }
         for hook in dict.fromkeys(hooks.values()):
             hook()
