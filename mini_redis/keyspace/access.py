@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from random import Random
 
-FEW = 65_536
+FEW = 32_768
 LFU_INIT = 5
 
 
