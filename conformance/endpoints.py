@@ -17,17 +17,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .wire import Address, Connection, WireClosed, WireTimeout
+from .dial import EndpointError as EndpointError
+from .dial import Target, Tls, dial, explain_failure, explain_refusal, introduce, parse_target
+from .wire import Address, Connection, Reply, WireClosed, WireGarbage, WireTimeout
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 START_TIMEOUT = 60.0
-
-
-class EndpointError(Exception):
-    """The comparison cannot run: a program is missing, a server does not start, a foreign server is not empty."""
+# The longest that a first PING may take; a server on the other side of the world is nearer than this.
+FIRST_ANSWER = 5.0
+SLOTS = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +107,44 @@ class Endpoint:
     """A server to talk to. `process` is None when it is not ours."""
 
     name: str
-    address: Address
+    target: Target
     process: subprocess.Popen[bytes] | None = None
     directory: str | None = None
     extra: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
 
     @property
     def owned(self) -> bool:
         return self.directory is not None
 
     @property
+    def address(self) -> Address:
+        return self.target.host, self.target.port
+
+    @property
     def where(self) -> str:
-        """HOST:PORT, as the command line takes it."""
-        return f"{self.address[0]}:{self.address[1]}"
+        """HOST:PORT or a URL, as the command line takes it; without the password."""
+        return self.target.shown
+
+    @property
+    def db(self) -> int | None:
+        """The one database that the comparison keeps to; None: all of them."""
+        return self.target.db
+
+    @property
+    def cluster(self) -> bool:
+        return self.facts.get("redis_mode") == "cluster"
+
+    @property
+    def product(self) -> tuple[str, tuple[int, ...]]:
+        """What kind of server it says it is, and its version: ("redis", (8, 2, 3)), ("valkey", (9, 1, 2))."""
+        name = "valkey" if "valkey_version" in self.facts else "redis"
+        return name, tuple(int(part) for part in re.findall(r"\d+", self.facts.get(f"{name}_version", ""))[:3])
+
+    def note(self, sentence: str) -> None:
+        """Remember, for the report, something that this server cannot do and what was done instead."""
+        self.notes[sentence] = None
 
     @property
     def title(self) -> str:
@@ -131,7 +157,14 @@ class Endpoint:
         return tuple(int(part) for part in re.findall(r"\d+", self.facts.get("redis_version", "0"))[:3])
 
     def connect(self, timeout: float = 10.0) -> Connection:
-        return Connection(self.address, timeout)
+        """A connection that has said who it is and where it wants to be."""
+        connection = dial(self.target, timeout)
+        try:
+            introduce(connection, self.target)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def alive(self) -> bool:
         return self.process is None or self.process.poll() is None
@@ -145,13 +178,12 @@ class Endpoint:
         self.facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
     def key_count(self) -> int:
-        """Keys in all databases, by INFO keyspace."""
+        """Keys in all databases, or in the one that was named."""
         connection = self.connect()
         try:
-            text = connection.call(b"INFO", b"keyspace").text.decode("utf-8", "replace")
+            return sum(count_keys(connection, self.db).values())
         finally:
             connection.close()
-        return sum(int(count) for count in re.findall(r"keys=(\d+)", text))
 
     def restart(self) -> None:
         """Start our own server again after it died; a foreign one cannot be helped."""
@@ -192,8 +224,10 @@ class Endpoint:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            self.address = ("127.0.0.1", port)
+            self.target = replace(self.target, host="127.0.0.1", port=port)
             if self._answers():
+                if "--cluster-enabled" in self.extra:
+                    self._own_all_slots()
                 self.read_facts()
                 return
             self._end_process()
@@ -212,7 +246,7 @@ class Endpoint:
                         return self.process.poll() is None
                 finally:
                     connection.close()
-            except (OSError, WireClosed, WireTimeout):
+            except (OSError, WireClosed, WireTimeout, EndpointError):
                 pass
             try:
                 self.process.wait(timeout=0.02)
@@ -220,6 +254,19 @@ class Endpoint:
             except subprocess.TimeoutExpired:
                 continue
         return False
+
+    def _own_all_slots(self) -> None:
+        """Make a cluster of one: it answers for every slot, as a node that is compared with it must not redirect."""
+        connection = self.connect()
+        try:
+            connection.call(b"CLUSTER", b"ADDSLOTS", *(b"%d" % slot for slot in range(SLOTS)))
+            deadline = time.monotonic() + START_TIMEOUT
+            while b"cluster_state:ok" not in connection.call(b"CLUSTER", b"INFO").text:
+                if time.monotonic() > deadline:
+                    raise EndpointError(f"{self.name} does not become a cluster of one:\n{self.log_tail()}")
+                time.sleep(0.01)
+        finally:
+            connection.close()
 
     def _end_process(self) -> None:
         process, self.process = self.process, None
@@ -234,9 +281,13 @@ class Endpoint:
         process.wait()
 
 
-def start(name: str, extra: tuple[str, ...] = ()) -> Endpoint:
-    """Start the named server on a free port. It ends with `stop()`, at the latest with this process."""
-    endpoint = Endpoint(name, ("", 0), directory=tempfile.mkdtemp(prefix=f"conformance-{name}-"), extra=extra)
+def start(name: str, extra: tuple[str, ...] = (), target: Target | None = None) -> Endpoint:
+    """Start the named server on a free port. It ends with `stop()`, at the latest with this process.
+
+    `target` says with which password and in which database to talk to it; where it is comes from here.
+    """
+    directory = tempfile.mkdtemp(prefix=f"conformance-{name}-")
+    endpoint = Endpoint(name, target or Target(), directory=directory, extra=extra)
     atexit.register(endpoint.stop)
     try:
         endpoint._launch()
@@ -248,22 +299,119 @@ def start(name: str, extra: tuple[str, ...] = ()) -> Endpoint:
 
 def attach(host: str, port: int, flush: bool = False) -> Endpoint:
     """Talk to somebody's server. EndpointError unless it answers and is empty, or `flush` allows emptying it."""
-    endpoint = Endpoint(f"{host}:{port}", (host, port))
+    return attach_to(Target(host, port), flush)
+
+
+def attach_to(target: Target, flush: bool = False) -> Endpoint:
+    """`attach` with a password, TLS, a database. Nothing is written to the server here."""
+    endpoint = Endpoint(target.shown, target)
     try:
+        connection = dial(target, FIRST_ANSWER)
+        try:
+            introduce(connection, target)
+            greeting = connection.call(b"PING")
+            if greeting.is_error:
+                raise EndpointError(f"{target.shown}: {explain_refusal(greeting, target)}")
+            counts = count_keys(connection, target.db)
+        finally:
+            connection.close()
         endpoint.read_facts()
-        keys = endpoint.key_count()
-    except (OSError, WireClosed, WireTimeout) as error:
-        raise EndpointError(f"{host}:{port} does not answer: {error}") from error
-    if keys and not flush:
-        raise EndpointError(f"{host}:{port} holds {keys} keys and would be emptied: pass --flush if that is fine")
+    except (OSError, WireClosed, WireTimeout, WireGarbage) as error:
+        raise EndpointError(explain_failure(error, target)) from error
+    if keys := sum(counts.values()):
+        places = ", ".join(f"db{number}" for number, count in counts.items() if count)
+        if not flush:
+            raise EndpointError(
+                f"{target.shown} holds {keys} keys ({places}) and would be emptied: pass --flush if that is fine, "
+                "or name an empty database (redis://HOST:PORT/15)"
+            )
+    if not endpoint.facts:
+        endpoint.note("INFO server says nothing: its version is unknown, and so is its known drift")
     return endpoint
 
 
+def count_keys(connection: Connection, db: int | None) -> dict[int, int]:
+    """Keys by database, of `db` alone if given: by INFO keyspace, else by DBSIZE of each. Leaves `db` selected."""
+    if db is not None:
+        return {db: _integer(connection.call(b"DBSIZE"))}
+    reply = connection.call(b"INFO", b"keyspace")
+    if not reply.is_error and b"# Keyspace" in reply.text:
+        return {int(n): int(keys) for n, keys in re.findall(rb"db(\d+):keys=(\d+)", reply.text)}
+    counts: dict[int, int] = {}
+    for number in range(16):
+        if connection.call(b"SELECT", b"%d" % number).is_error and number:
+            break
+        if keys := _integer(connection.call(b"DBSIZE")):
+            counts[number] = keys
+    connection.call(b"SELECT", b"0")
+    return counts
+
+
+def _integer(reply: Reply) -> int:
+    return int(reply.text) if reply.kind == ":" else 0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line says about one endpoint."""
+
+    text: str
+    password: str | None = None
+    tls: Tls | None = None
+    flush: bool = False
+    cluster: bool = False
+
+
 def open_endpoint(text: str, flush: bool = False) -> Endpoint:
-    """NAME or HOST:PORT, as the command line says it."""
-    if text in NAMES:
-        return start(text)
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit():
-        raise EndpointError(f"{text!r} is neither HOST:PORT nor one of {', '.join(NAMES)}")
-    return attach(host or "127.0.0.1", int(port), flush)
+    """NAME, HOST:PORT or URL, as the command line says it."""
+    return open_wish(Wish(text, flush=flush))
+
+
+def open_wish(wish: Wish, beside: Endpoint | None = None) -> Endpoint:
+    """Start or attach. A server started `beside` another is given that one's password, database and cluster mode.
+
+    So that the two differ only in what they are, not in how they were set up.
+    """
+    if wish.text not in NAMES:
+        target = parse_target(wish.text, wish.password, wish.tls)
+        if target is None:
+            raise EndpointError(f"{wish.text!r} is neither HOST:PORT nor a URL nor one of {', '.join(NAMES)}")
+        endpoint = attach_to(target, wish.flush)
+        if wish.cluster and not endpoint.cluster:
+            raise EndpointError(f"{endpoint.where} is no cluster node (INFO: redis_mode): leave --cluster away")
+        if endpoint.cluster and not wish.cluster:
+            raise EndpointError(f"{endpoint.where} is a cluster node: pass --cluster, which leaves out what one cannot")
+        return endpoint
+    extra: list[str] = []
+    target = Target()
+    if beside is not None and not beside.owned:
+        if beside.target.password is not None and not beside.target.user:
+            extra += ["--requirepass", beside.target.password]
+            target = replace(target, password=beside.target.password)
+        target = replace(target, db=beside.target.db)
+    if wish.cluster:
+        if wish.text == "mini_redis":
+            raise EndpointError("mini_redis is no cluster node: --cluster needs two servers that are")
+        extra += ["--cluster-enabled", "yes"]
+    return start(wish.text, tuple(extra), target)
+
+
+def open_pair(oracle: Wish, subject: Wish) -> tuple[Endpoint, Endpoint]:
+    """Both, the foreign one first: what is started takes after it."""
+    if subject.text in NAMES:
+        left = open_wish(oracle)
+        return left, _or_stop(left, lambda: open_wish(subject, beside=left))
+    right = open_wish(subject)
+    left = _or_stop(right, lambda: open_wish(oracle, beside=right))
+    if left.db != right.db:
+        left.stop()
+        raise EndpointError(f"{left.where} and {right.where}: name the same database for both")
+    return left, right
+
+
+def _or_stop(opened: Endpoint, opening: Callable[[], Endpoint]) -> Endpoint:
+    try:
+        return opening()
+    except BaseException:
+        opened.stop()
+        raise

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from .endpoints import Endpoint, EndpointError
+from .endpoints import Endpoint, EndpointError, count_keys
 from .normalise import CLOCK_DOUBT, Rules, command_name, doubtful, equal, load_rules
 from .outcome import Outcome, plain_text
-from .state import compare_state
+from .state import Snapshot, all_keys, compare_state, take
 from .streams import Step, Stream, substitute
 from .wire import Connection, Reply, WireClosed, WireGarbage, WireTimeout, encode_command
 
@@ -27,6 +27,11 @@ CHOPPED_BYTES = 2000
 LEFT_OVER = "left over at the end"
 STATE = "state at the end"
 GONE = "the server does not answer after the stream"
+WITHOUT = {
+    "FLUSHALL": "FLUSHALL is refused: each database is emptied by FLUSHDB or DEL",
+    "DEBUG DIGEST": "no DEBUG DIGEST: at the end of a stream every value is read and compared",
+    "OBJECT ENCODING": "no OBJECT ENCODING: encodings are not compared at the end of a stream",
+}
 RESETTING = tuple(
     line.encode()
     for line in (
@@ -77,6 +82,7 @@ class Verdict:
     compared: list[Compared] = field(default_factory=list)
     skipped: str = ""
     slack_ms: int = 2
+    seconds: float = 0.0
 
     @property
     def only_doubts(self) -> bool:
@@ -92,33 +98,79 @@ class Verdict:
 
 
 class Session:
-    """A stream's clients on one endpoint."""
+    """A stream's clients on one endpoint. `numbered`: each asks for its id first, so that it can be told blocked."""
 
     def __init__(
-        self, endpoint: Endpoint, protocol: int, handshake: bool, now_ms: int, timeout: float, chopped: bool = False
+        self,
+        endpoint: Endpoint,
+        protocol: int,
+        handshake: bool,
+        now_ms: int,
+        timeout: float,
+        chopped: bool = False,
+        numbered: bool = False,
     ) -> None:
         self.endpoint = endpoint
         self.protocol = protocol
         self.handshake = handshake
         self.timeout = timeout
         self.chopped = chopped
+        self.numbered = numbered
         self.clients: dict[str, Connection] = {}
         self.pending: dict[str, int] = {}
         self.captured: dict[bytes, bytes] = {}
         self.now_ms = now_ms
+        self.numbers: dict[str, bytes] = {}
         self.control = endpoint.connect(timeout)
         self.clients_before = count_clients(self.control)
+        self._put_back: Callable[[], None] = lambda: None
+
+    def prepare(self, stream: Stream) -> None:
+        """Empty the server and remember what the stream is going to configure."""
+        reset(self.control, self.endpoint)
+        self._put_back = remember_configuration(self.control, stream)
 
     def close(self) -> None:
+        """Restore the configuration and hang up."""
+        try:
+            self._put_back()
+        finally:
+            for connection in self.clients.values():
+                connection.close()
+            self.control.close()
+
+    def leave(self) -> bool:
+        """Restore the configuration, close the clients and wait until the server has noticed. False if it is gone."""
         for connection in self.clients.values():
             connection.close()
-        self.control.close()
+        try:
+            self._put_back()
+            deadline = time.monotonic() + 2.0
+            while time.monotonic() < deadline:
+                if count_clients(self.control) <= self.clients_before:
+                    break
+                time.sleep(POLL_SECONDS)
+            return True
+        except (OSError, WireClosed, WireTimeout, WireGarbage):
+            return False
+        finally:
+            self.control.close()
+
+    def snapshot(self) -> Snapshot:
+        """What the server holds now."""
+        taken = take(self.control, self.endpoint.db)
+        for what in taken.lacks:
+            self.endpoint.note(WITHOUT[what])
+        return taken
 
     def client(self, name: str) -> Connection:
         """The named client's connection, opened (and greeted with HELLO 3 under RESP3) at first use."""
         connection = self.clients.get(name)
         if connection is None:
             connection = self.clients[name] = self.endpoint.connect(self.timeout)
+            if self.numbered and self.handshake:
+                # With a unix socket or a proxy in between, our address says nothing about who we are.
+                self.numbers[name] = connection.call(b"CLIENT", b"ID").text
             if self.protocol == 3 and self.handshake:
                 connection.call(b"HELLO", b"3")
         return connection
@@ -268,11 +320,13 @@ class Session:
 
     def _until_blocked(self, name: str) -> None:
         address = self.client(name).local_address.encode()
+        number = self.numbers.get(name)
         deadline = time.monotonic() + self.timeout
         while True:
             for line in self.control.call(b"CLIENT", b"LIST").text.splitlines():
                 fields = dict(word.partition(b"=")[::2] for word in line.split(b" "))
-                if fields.get(b"addr") == address and b"b" in fields.get(b"flags", b""):
+                ours = fields.get(b"id") == number if number else fields.get(b"addr") == address
+                if ours and b"b" in fields.get(b"flags", b""):
                     return
             if time.monotonic() > deadline:
                 raise WireTimeout(b"the client was never blocked")
@@ -306,16 +360,16 @@ class Duel:
             return verdict
         now_ms = time.time_ns() // 1_000_000
         sides: list[Session] = []
-        restore: list[Callable[[], None]] = []
+        # Both or none: what is sent must be the same, since servers count it.
+        numbered = not (self.oracle.owned and self.subject.owned)
         try:
             for endpoint in (self.oracle, self.subject):
                 if not endpoint.alive():
                     endpoint.restart()
                 chopped = self.chopped and endpoint is self.subject
                 try:
-                    sides.append(Session(endpoint, protocol, stream.handshake, now_ms, self.timeout, chopped))
-                    reset(sides[-1].control)
-                    restore.append(remember_configuration(sides[-1].control, stream))
+                    sides.append(Session(endpoint, protocol, stream.handshake, now_ms, self.timeout, chopped, numbered))
+                    sides[-1].prepare(stream)
                 except (OSError, WireClosed, WireTimeout, WireGarbage) as error:
                     raise EndpointError(f"{endpoint.title} at {endpoint.where} does not answer: {error!r}") from error
             self._steps(stream, sides[0], sides[1], verdict)
@@ -323,7 +377,7 @@ class Duel:
                 self._leftovers(sides[0], sides[1], verdict)
                 self._state(stream, sides[0], sides[1], verdict)
         finally:
-            healthy = [self._leave(side, put_back) for side, put_back in zip(sides, restore, strict=False)]
+            healthy = [side.leave() for side in sides]
         if not all(healthy):
             said = [Outcome() if well else Outcome(end="timeout") for well in healthy]
             step = Step("call", "control", (b"PING",), line=_last_line(verdict))
@@ -407,29 +461,12 @@ class Duel:
                 verdict.compared.append(Compared(step, outcome, other, "exact", False, LEFT_OVER))
 
     def _state(self, stream: Stream, oracle: Session, subject: Session, verdict: Verdict) -> None:
-        differences = list(compare_state(oracle.control, subject.control, verdict.slack_ms))
+        differences = list(compare_state(oracle.snapshot(), subject.snapshot(), verdict.slack_ms))
         for text_oracle, text_subject, what, doubt in differences or [(Outcome(), Outcome(), (), False)]:
             step = Step("state", "", what, line=_last_line(verdict))
             note = STATE if differences else ""
             one = Compared(step, text_oracle, text_subject, "exact", not differences, note, doubt)
             verdict.compared.append(one)
-
-    def _leave(self, side: Session, put_back: Callable[[], None]) -> bool:
-        """Restore the configuration, close the clients and wait until the server has noticed. False if it is gone."""
-        for connection in side.clients.values():
-            connection.close()
-        try:
-            put_back()
-            deadline = time.monotonic() + 2.0
-            while time.monotonic() < deadline:
-                if count_clients(side.control) <= side.clients_before:
-                    break
-                time.sleep(POLL_SECONDS)
-            return True
-        except (OSError, WireClosed, WireTimeout, WireGarbage):
-            return False
-        finally:
-            side.control.close()
 
 
 def play(endpoint: Endpoint, stream: Stream, protocol: int, timeout: float = 10.0) -> Iterator[tuple[Step, Outcome]]:
@@ -437,15 +474,13 @@ def play(endpoint: Endpoint, stream: Stream, protocol: int, timeout: float = 10.
     if protocol not in stream.protocols:
         protocol = stream.protocols[0]
     session = Session(endpoint, protocol, stream.handshake, time.time_ns() // 1_000_000, timeout)
-    reset(session.control)
-    put_back = remember_configuration(session.control, stream)
+    session.prepare(stream)
     try:
         for step in stream.steps:
             bad = session.begin(step)
             outcome = Outcome(end=bad) if bad else session.finish(step, frames_awaited(step))
             yield step, outcome
     finally:
-        put_back()
         session.close()
 
 
@@ -490,12 +525,29 @@ def count_clients(control: Connection) -> int:
     return control.call(b"CLIENT", b"LIST").text.count(b"\n")
 
 
-def reset(control: Connection) -> None:
-    """Bring a server back to empty; what it does not know it may refuse."""
+def reset(control: Connection, endpoint: Endpoint) -> None:
+    """Bring a server back to empty; what it does not know it may refuse. EndpointError if keys remain."""
     commands = [line.split() for line in RESETTING]
+    if endpoint.db is not None:
+        commands = [[b"FLUSHDB"] if argv == [b"FLUSHALL"] else argv for argv in commands]
     control.send(b"".join(encode_command(argv) for argv in commands))
-    for _ in commands:
-        control.read_reply()
+    replies = [control.read_reply() for _ in commands]
+    emptied = replies[next(n for n, argv in enumerate(commands) if argv[0].startswith(b"FLUSH"))]
+    if emptied.is_error:
+        endpoint.note(WITHOUT["FLUSHALL"])
+        empty_by_hand(control, endpoint)
+
+
+def empty_by_hand(control: Connection, endpoint: Endpoint) -> None:
+    """FLUSHDB in each database that holds keys; DEL where that is refused too."""
+    for number in count_keys(control, endpoint.db):
+        control.call(b"SELECT", b"%d" % number)
+        if control.call(b"FLUSHDB").is_error:
+            for key in all_keys(control):
+                control.call(b"DEL", key)
+    control.call(b"SELECT", b"%d" % (endpoint.db or 0))
+    if left := sum(count_keys(control, endpoint.db).values()):
+        raise EndpointError(f"{endpoint.title} cannot be emptied: {left} keys survive FLUSHALL, FLUSHDB and DEL")
 
 
 def remember_configuration(control: Connection, stream: Stream) -> Callable[[], None]:
@@ -506,7 +558,7 @@ def remember_configuration(control: Connection, stream: Stream) -> Callable[[], 
             names |= dict.fromkeys(word.lower() for word in step.argv[2::2])
     before: dict[bytes, bytes] = {}
     for name in names:
-        children = control.call(b"CONFIG", b"GET", name).children
+        children = control.call(b"CONFIG", b"GET", name).children  # none where CONFIG is refused
         before |= {key.text: value.text for key, value in zip(children[::2], children[1::2], strict=False)}
 
     def put_back() -> None:

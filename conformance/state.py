@@ -7,9 +7,10 @@ differs the values are read too, by type, to name the key that differs.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+from .endpoints import count_keys
 from .normalise import CLOCK_DOUBT
 from .outcome import Outcome
 from .wire import Connection, Reply, encode_command
@@ -23,6 +24,8 @@ VALUE_READERS: dict[bytes, tuple[tuple[bytes, ...], bool]] = {
     b"hash": ((b"HGETALL", b"KEY"), False),
     b"stream": ((b"XINFO", b"STREAM", b"KEY", b"FULL", b"COUNT", b"0"), True),
 }
+# A digest covers every database, so it says nothing about one alone.
+NO_DIGEST = Reply("-", b"ERR", b"-ERR\r\n")
 Facts = dict[str, str]
 Keyspace = dict[tuple[int, bytes], Facts]
 
@@ -33,16 +36,46 @@ def pipeline(connection: Connection, commands: list[tuple[bytes, ...]]) -> list[
     return [connection.read_reply() for _ in commands]
 
 
+@dataclass
+class Snapshot:
+    """What one server holds. The values are read when they are first needed: a digest may make that unnecessary."""
+
+    keyspace: Keyspace
+    digest: Reply
+    fill: Callable[[Keyspace], None]
+    lacks: frozenset[str] = frozenset()
+    _filled: bool = False
+
+    def with_values(self) -> Keyspace:
+        if not self._filled:
+            self.fill(self.keyspace)
+            self._filled = True
+        return self.keyspace
+
+
+def take(connection: Connection, db: int | None = None) -> Snapshot:
+    """The state of all databases, or of `db` alone."""
+    lacks: set[str] = set()
+    keyspace = walk(connection, db, lacks)
+    digest = NO_DIGEST if db is not None else connection.call(b"DEBUG", b"DIGEST")
+    if digest.is_error and db is None:
+        lacks.add("DEBUG DIGEST")
+
+    def fill(keyspace: Keyspace) -> None:
+        add_values(connection, keyspace)
+
+    return Snapshot(keyspace, digest, fill, frozenset(lacks))
+
+
 def compare_state(
-    oracle: Connection, subject: Connection, slack_ms: int
+    oracle: Snapshot, subject: Snapshot, slack_ms: int
 ) -> Iterator[tuple[Outcome, Outcome, tuple[bytes, ...], bool]]:
     """Each difference as (oracle, subject, what was looked at, doubtful: times to live less than two seconds apart)."""
-    left, right = walk(oracle), walk(subject)
-    digests = [connection.call(b"DEBUG", b"DIGEST") for connection in (oracle, subject)]
-    read_values = digests[0].is_error or digests[1].is_error or digests[0].raw != digests[1].raw
-    if read_values:
-        add_values(oracle, left)
-        add_values(subject, right)
+    left, right = oracle.keyspace, subject.keyspace
+    digests = (oracle.digest, subject.digest)
+    comparable = not digests[0].is_error and not digests[1].is_error
+    if not comparable or digests[0].raw != digests[1].raw:
+        left, right = oracle.with_values(), subject.with_values()
     found = False
     for place in sorted(left.keys() | right.keys()):
         here, there = left.get(place), right.get(place)
@@ -51,40 +84,47 @@ def compare_state(
             shown = [Outcome(detail="(no such key)" if facts is None else show(facts)) for facts in (here, there)]
             doubt = here is not None and there is not None and same_facts(here, there, CLOCK_DOUBT["milliseconds"])
             yield shown[0], shown[1], (b"KEY", place[1], b"IN", b"DB", b"%d" % place[0]), doubt
-    if not found and not digests[0].is_error and not digests[1].is_error and digests[0].raw != digests[1].raw:
+    if not found and comparable and digests[0].raw != digests[1].raw:
         yield Outcome((digests[0],)), Outcome((digests[1],)), (b"DEBUG", b"DIGEST"), False
 
 
-def walk(connection: Connection) -> Keyspace:
-    """Type, encoding and expiry of every key in every database. Leaves database 0 selected."""
+def walk(connection: Connection, db: int | None, lacks: set[str]) -> Keyspace:
+    """Type, encoding and expiry of every key; `lacks` gets what the server cannot tell. Leaves `db` or 0 selected."""
     keyspace: Keyspace = {}
-    info = connection.call(b"INFO", b"keyspace").text
-    for number in (int(found) for found in re.findall(rb"db(\d+):", info)):
+    for number in count_keys(connection, db):
         connection.call(b"SELECT", b"%d" % number)
-        keys: dict[bytes, None] = {}
-        cursor = b"0"
-        while True:
-            reply = connection.call(b"SCAN", cursor, b"COUNT", b"1000")
-            if len(reply.children) != 2:
-                break
-            keys |= dict.fromkeys(child.text for child in reply.children[1].children)
-            cursor = reply.children[0].text
-            if cursor == b"0":
-                break
-        for key in keys:
+        for key in all_keys(connection):
             kind, encoding, expiry, left = pipeline(
                 connection,
                 [(b"TYPE", key), (b"OBJECT", b"ENCODING", key), (b"PEXPIRETIME", key), (b"PTTL", key)],
             )
             if kind.text == b"none":
                 continue
-            facts = {"type": kind.text.decode(), "encoding": encoding.text.decode("utf-8", "replace")}
+            facts = {"type": kind.text.decode("utf-8", "replace")}
+            if encoding.is_error:
+                lacks.add("OBJECT ENCODING")
+            else:
+                facts["encoding"] = encoding.text.decode("utf-8", "replace")
             facts["pttl"] = left.text.decode("utf-8", "replace")
             if not expiry.is_error:
                 facts["expires at ms"] = expiry.text.decode("utf-8", "replace")
             keyspace[number, key] = facts
-    connection.call(b"SELECT", b"0")
+    connection.call(b"SELECT", b"%d" % (db or 0))
     return keyspace
+
+
+def all_keys(connection: Connection) -> list[bytes]:
+    """Every key of the selected database, by SCAN, else by KEYS."""
+    keys: dict[bytes, None] = {}
+    cursor = b"0"
+    while True:
+        reply = connection.call(b"SCAN", cursor, b"COUNT", b"1000")
+        if len(reply.children) != 2:
+            return [child.text for child in connection.call(b"KEYS", b"*").children]
+        keys |= dict.fromkeys(child.text for child in reply.children[1].children)
+        cursor = reply.children[0].text
+        if cursor == b"0":
+            return list(keys)
 
 
 def add_values(connection: Connection, keyspace: Keyspace) -> None:
@@ -108,9 +148,13 @@ def add_values(connection: Connection, keyspace: Keyspace) -> None:
 
 
 def same_facts(left: Facts, right: Facts, slack_ms: int) -> bool:
-    """Equal, times to live within `slack_ms` (by the moment of expiry where both servers can tell it)."""
+    """Equal, times to live within `slack_ms` (by the moment of expiry where both servers can tell it).
+
+    What only one of them can tell is not compared.
+    """
     times = ("pttl", "expires at ms")
-    if {k: v for k, v in left.items() if k not in times} != {k: v for k, v in right.items() if k not in times}:
+    shared = [name for name in left if name in right and name not in times]
+    if any(left[name] != right[name] for name in shared):
         return False
     name = "expires at ms" if "expires at ms" in left and "expires at ms" in right else "pttl"
     a, b = left[name], right[name]

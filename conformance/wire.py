@@ -12,6 +12,7 @@ deadline may simply be repeated.
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -104,9 +105,9 @@ class Connection:
 
     @property
     def local_address(self) -> str:
-        """Our end as CLIENT LIST names it (`addr`)."""
-        host, port = self._socket.getsockname()[:2]
-        return f"{host}:{port}"
+        """Our end as CLIENT LIST names it (`addr`); empty on a unix socket, where all clients share one."""
+        name = self._socket.getsockname()
+        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
 
     def close(self) -> None:
         self._socket.close()
@@ -116,7 +117,7 @@ class Connection:
         self._socket.settimeout(self.timeout)
         try:
             self._socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
             pass
         except TimeoutError as error:
             raise WireTimeout("the peer stopped reading") from error
@@ -201,7 +202,7 @@ class Connection:
             chunk = self._socket.recv(1 << 18)
         except TimeoutError:
             raise WireTimeout(bytes(self._buffer[:80])) from None
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
             chunk = b""
         if not chunk:
             self._eof = True
