@@ -125,6 +125,24 @@ def test_a_client_that_never_reads_is_kept_apart_and_then_ended() -> None:
         assert count == 1
 
 
+def test_the_hard_limit_also_counts_within_a_turn() -> None:
+    """A hundred bytes can ask for gigabytes: the replies are not all made first and measured then."""
+    with mini_redis.testing.run(client_output_buffer_limit="normal 4mb 0 0") as server, connection(server) as greedy:
+        assert talk(greedy, b"SET", b"k", b"x" * 1_000_000) == b"+OK\r\n"
+        greedy.sendall(encode_request([b"GET", b"k"]) * 100)
+        assert read_to_the_end(greedy) == b""
+        calls = server.inspect(lambda node: node.commands[b"GET"].calls)
+        assert calls <= 5
+
+
+def test_a_unix_socket_is_told_by_its_flag(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    with mini_redis.testing.run(unixsocket=path), socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(DEADLINE)
+        sock.connect(str(path))
+        assert b" flags=U " in talk(sock, b"CLIENT", b"INFO", end=b"\n\r\n")
+
+
 def test_the_soft_limit_gives_time() -> None:
     with (
         mini_redis.testing.run(clock="manual", client_output_buffer_limit="normal 0 1mb 5") as server,

@@ -106,6 +106,8 @@ class Client:
             letters += b"d"
         if self.closing:
             letters += b"c"
+        if self.address.startswith("/"):
+            letters += b"U"
         if self.no_evict:
             letters += b"e"
         if self.no_touch:

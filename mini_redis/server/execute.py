@@ -24,6 +24,7 @@ Request = list[bytes]
 SLOW_NS = 1_000_000  # a command longer than this lets the next one see a new time
 MEETS_ANY_KEY = (b"keys", b"randomkey", b"scan")  # the expired keys they come across are unrelated
 HTTP_WORDS = (b"post", b"host:")  # no commands, but how a browser's request begins or goes on
+LARGE_REPLY = 16 * 1024
 EXACT_US = 1024  # latencies below are counted exactly, above in the buckets of latencystats
 
 
@@ -107,6 +108,8 @@ def execute(server: Server, client: Client, argv: Request) -> None:
     if not client.out:
         server.writers.append(client)
     client.out.append(encoded)
+    if len(encoded) > LARGE_REPLY and server.limits.limits_output:  # a pipeline can ask for gigabytes within one turn
+        server.limits.check_output(client)
 
 
 def call(server: Server, client: Client, command: LiveCommand, argv: Request) -> Reply:
