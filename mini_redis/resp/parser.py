@@ -12,6 +12,9 @@ processMultibulkBuffer), with its limits, its error texts and its leniencies: th
 skipped unread, and an array of no or negative length is no request. Its state is three fields: the arguments so far,
 how many are missing, and the length of the one that is being awaited.
 
+**Small.** Without pipelining a chunk is one short request. Splitting it at its line ends and comparing each length with
+its argument takes a quarter of the time, and proves itself: if all lengths agree, no argument holds a line end.
+
 **Fast.** Parsing is the largest part of a pipelined command's cost, so whole chunks go to hiredis's reader, written
 in C. It was made for *replies* and accepts much that is no request, thus its answer is used only when it provably is
 what the careful parser would say:
@@ -52,6 +55,10 @@ MAX_UNAUTHENTICATED_MULTIBULK = 10
 MAX_UNAUTHENTICATED_BULK = 16384
 HUGE_ARRAY = re.compile(rb"\*\d{6}").search
 HUGE_AGGREGATE = re.compile(rb"[>~|]\d{6}").search
+SMALL = 256  # bytes of a chunk that may be one request and nothing else: the usual one without pipelining
+FEW = 10  # arguments
+COUNTS = [b"*%d" % count for count in range(FEW + 1)]
+LENGTHS = [b"$%d" % length for length in range(SMALL)]
 SPACES = b" \n\r\t\v\f"
 WORD_ENDS = b" \n\r\t"
 QUOTES = b"\"'"
@@ -108,6 +115,12 @@ class RequestParser:
         self.needed = 0
         chunks = self._chunks
         chunk = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if len(chunk) <= SMALL and not self._missing:
+            request = read_small(chunk)
+            if request:
+                chunks.clear()
+                self.size = self.needed = 0
+                return [request]
         if not self._missing and self._reader is not None and self.authenticated and chunk[0] == 42:
             requests, end = self._read_fast(chunk)
             if end == len(chunk):
@@ -270,6 +283,21 @@ def find_in_c_string(chunk: bytes, end: bytes, at: int) -> int:
     """Where `end` stands, -1 if nowhere: to C, whose functions Redis looks with, a zero byte hides what follows it."""
     found = chunk.find(end, at)
     return -1 if found >= 0 and chunk.find(b"\0", at, found) >= 0 else found
+
+
+def read_small(chunk: bytes) -> Request | None:
+    """The request, if the chunk is exactly one, of few and short arguments without line ends; else None."""
+    lines = chunk.split(b"\r\n")
+    arguments = lines[2::2]
+    if (
+        len(lines) == 2 * len(arguments) + 2
+        and len(arguments) <= FEW
+        and lines[0] == COUNTS[len(arguments)]
+        and lines[1:-1:2] == [LENGTHS[len(argument)] for argument in arguments]
+        and not lines[-1]
+    ):
+        return arguments
+    return None
 
 
 def encode_request(arguments: Request) -> bytes:
