@@ -5,6 +5,7 @@ This is what the command line, pytest and other programs call. Everything it fin
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -36,16 +37,20 @@ class Comparison:
     def __post_init__(self) -> None:
         self.run = Run(self.duel.oracle.title, self.duel.subject.title)
         self.run.oracle_commands = list_commands(self.duel.oracle)
-        self.run.subject_commands = list_commands(self.duel.subject) & (
-            self.run.oracle_commands or list_commands(self.duel.subject)
-        )
+        self.run.groups = list_groups(self.duel.oracle)
+        listed = list_commands(self.duel.subject)
+        if not any(" " in name for name in listed):
+            listed |= {name for name in self.run.oracle_commands if " " in name and name.split()[0] in listed}
+        self.run.subject_commands = listed & (self.run.oracle_commands or listed)
 
     def stream(self, stream: Stream, protocol: int) -> list[Finding]:
         """Run one stream under one protocol; its findings, known ones included."""
+        began = time.monotonic()
         verdict = self.duel.run(stream, protocol)
         for _ in range(DOUBTS):
             if verdict.only_doubts:
                 verdict = self.duel.run(stream, protocol)
+        verdict.seconds = time.monotonic() - began
         self.run.verdicts.append(verdict)
         findings = self.explain(verdict)
         self.run.findings += findings
@@ -101,13 +106,31 @@ def compare_streams(
 
 
 def list_commands(endpoint: Endpoint) -> frozenset[str]:
-    """Commands and subcommands by COMMAND, in capitals, `CONFIG GET` for subcommands; empty if it cannot tell."""
+    """Commands and subcommands by COMMAND, in capitals, `CONFIG GET` for subcommands; empty if it cannot tell.
+
+    Servers before 7.0 name no subcommands.
+    """
     connection = endpoint.connect()
     try:
         reply = connection.call(b"COMMAND")
     finally:
         connection.close()
     return frozenset(_names(reply))
+
+
+def list_groups(endpoint: Endpoint) -> dict[str, str]:
+    """The group of every command by COMMAND DOCS (`ZADD`: `sorted-set`); empty before Redis 7.0."""
+    connection = endpoint.connect()
+    try:
+        children = connection.call(b"COMMAND", b"DOCS").children
+    finally:
+        connection.close()
+    groups: dict[str, str] = {}
+    for name, entry in zip(children[::2], children[1::2], strict=False):
+        facts = {key.text: value for key, value in zip(entry.children[::2], entry.children[1::2], strict=False)}
+        if b"group" in facts:
+            groups[name.text.decode("utf-8", "replace").upper()] = facts[b"group"].text.decode("utf-8", "replace")
+    return groups
 
 
 def _names(reply: Reply) -> Iterable[str]:

@@ -53,6 +53,7 @@ class Run:
     obsolete: list[Divergence] = field(default_factory=list)
     oracle_commands: frozenset[str] = frozenset()
     subject_commands: frozenset[str] = frozenset()
+    groups: dict[str, str] = field(default_factory=dict)
     whole: bool = False
     aborted: str = ""
 
