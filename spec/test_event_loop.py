@@ -135,6 +135,17 @@ def test_the_hard_limit_also_counts_within_a_turn() -> None:
         assert calls <= 5
 
 
+def test_who_says_quit_and_never_reads_is_not_waited_for_for_ever() -> None:
+    with mini_redis.testing.run(clock="manual") as server, connection(server) as sock, connection(server) as other:
+        assert talk(sock, b"SET", b"k", b"x" * 1_000_000) == b"+OK\r\n"
+        sock.sendall(encode_request([b"GET", b"k"]) * 30 + b"QUIT\r\n")
+        while server.inspect(lambda node: len(node.clients)) > 1:
+            assert talk(other, b"PING") == b"+PONG\r\n"
+        server.advance(seconds=70)
+        assert len(read_to_the_end(sock)) < 30_000_000
+        assert talk(other, b"PING") == b"+PONG\r\n"
+
+
 def test_a_unix_socket_is_told_by_its_flag(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     with mini_redis.testing.run(unixsocket=path), socket.socket(socket.AF_UNIX) as sock:

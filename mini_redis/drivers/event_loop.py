@@ -39,6 +39,7 @@ LARGEST_READ: Final = 1024 * 1024  # while a large argument is on its way
 SEND_PIECES_AT_ONCE: Final = 64 * 1024 * 16
 ACCEPTS_PER_TURN: Final = 1000
 RESERVED_DESCRIPTORS: Final = 32
+PATIENCE_MS: Final = 60_000  # for a client that is to be closed and still has to take replies
 IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
 LEVELS: Final = {b"debug": ".-*#", b"verbose": "-*#", b"notice": "*#", b"warning": "#", b"nothing": ""}
 
@@ -75,7 +76,7 @@ class SelectorPoller:
 class Connection:
     """A client's socket, and the replies that it has not taken yet."""
 
-    __slots__ = ("client", "closing", "fd", "pending", "pending_bytes", "recv", "send", "sock")
+    __slots__ = ("client", "closing", "fd", "pending", "pending_bytes", "progress_ms", "recv", "send", "sock")
 
     client: Client
 
@@ -87,6 +88,7 @@ class Connection:
         self.pending: deque[bytes | memoryview] = deque()
         self.pending_bytes = 0
         self.closing = False
+        self.progress_ms = 0  # when the peer last took something, once `closing`
 
 
 class EventLoop:
@@ -115,6 +117,7 @@ class EventLoop:
         self._on_tick = on_tick or (lambda: None)
         self._write_log = write_log or self._print_log
         self._connections: dict[int, Connection] = {}
+        self._leaving: set[Connection] = set()  # those to close once they have read their last replies
         self._listeners: dict[int, socket.socket] = {}
         self._calls: deque[Callable[[], None]] = deque()
         self._exit_code: int | None = None
@@ -398,6 +401,8 @@ class EventLoop:
                     self._exit_code = code
                 case Append():
                     raise AssertionError("the log of writes is switched on only by a driver that keeps one")
+        if self._leaving:
+            self._lose_patience()
 
     def _write(self, connection: Connection, data: bytes) -> None:
         if connection.pending:
@@ -437,6 +442,8 @@ class EventLoop:
             else:
                 connection.pending.popleft()
         self.server.unsent(connection.client, connection.pending_bytes)
+        if given:
+            connection.progress_ms = self.server.now_ms
         if not connection.pending:
             if connection.closing:
                 self._forget(connection)
@@ -446,8 +453,16 @@ class EventLoop:
     def _close(self, connection: Connection, flush: bool) -> None:
         if flush and connection.pending:
             connection.closing = True
+            connection.progress_ms = self.server.now_ms
+            self._leaving.add(connection)
             self._poller.modify(connection.fd, OUT)
         else:
+            self._forget(connection)
+
+    def _lose_patience(self) -> None:
+        """Who has said QUIT but does not take his replies is no client any more, and CLIENT KILL cannot reach him."""
+        longest_ago = self.server.now_ms - PATIENCE_MS
+        for connection in [each for each in self._leaving if each.progress_ms < longest_ago]:
             self._forget(connection)
 
     def _drop(self, connection: Connection) -> None:
@@ -459,6 +474,7 @@ class EventLoop:
     def _forget(self, connection: Connection) -> None:
         """Let go of the socket. From here on `client.connection` is None: the number may soon be somebody else's."""
         connection.client.release()
+        self._leaving.discard(connection)
         del self._connections[connection.fd]
         self._poller.unregister(connection.fd)
         connection.pending.clear()
