@@ -34,7 +34,7 @@ from mini_redis.server.effects import Append, Close, Exit, Log, Write
 from mini_redis.server.environment import Environment
 from mini_redis.server.node import Server
 
-READ_SIZE: Final = 64 * 1024
+READ_SIZE: Final = 16 * 1024  # of requests at once from one client: more would make the others wait
 LARGEST_READ: Final = 1024 * 1024  # while a large argument is on its way
 SEND_PIECES_AT_ONCE: Final = 64 * 1024 * 16
 ACCEPTS_PER_TURN: Final = 1000

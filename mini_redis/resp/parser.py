@@ -53,6 +53,7 @@ MAX_INLINE = 64 * 1024  # an inline command, or the line of a length
 MAX_MULTIBULK = 2**31 - 1
 MAX_UNAUTHENTICATED_MULTIBULK = 10
 MAX_UNAUTHENTICATED_BULK = 16384
+SPECIAL = re.compile(rb"[\"'\0\v\f]").search  # what makes splitting a line more than splitting at spaces
 HUGE_ARRAY = re.compile(rb"\*\d{6}").search
 HUGE_AGGREGATE = re.compile(rb"[>~|]\d{6}").search
 SMALL = 256  # bytes of a chunk that may be one request and nothing else: the usual one without pipelining
@@ -324,6 +325,8 @@ def split_quoted(line: bytes) -> list[bytes] | None:
     `"..."` knows \\n \\r \\t \\b \\a \\xHH and a backslash before anything else; `'...'` knows only \\'. A closing
     quote must be followed by a space or the end. O(len(line)). Source: sdssplitargs, Redis 8.2.
     """
+    if not SPECIAL(line):
+        return line.split()
     line = line.split(b"\0", 1)[0]  # to C the line ends here
     words: list[bytes] = []
     at, end = 0, len(line)
