@@ -8,6 +8,7 @@ gates that stand open or shut belong to one server, so each builds its table of 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ class LiveCommand:
         self.duration_ns = 0
         self.failed_calls = 0
         self.rejected_calls = 0
-        self.latencies: dict[int, int] = {}  # microseconds -> calls
+        self.latencies: dict[int, int] = defaultdict(int)  # microseconds -> calls
 
 
 class CommandTable:

@@ -25,6 +25,8 @@ SLOW_NS = 1_000_000  # a command longer than this lets the next one see a new ti
 MEETS_ANY_KEY = (b"keys", b"randomkey", b"scan")  # the expired keys they come across are unrelated
 HTTP_WORDS = (b"post", b"host:")  # no commands, but how a browser's request begins or goes on
 LARGE_REPLY = 16 * 1024
+SHORT = 1024  # bytes of a reply whose head is ready made
+BULK_HEADS = [b"$%d\r\n" % size for size in range(SHORT)]
 EXACT_US = 1024  # latencies below are counted exactly, above in the buckets of latencystats
 
 
@@ -92,7 +94,8 @@ def execute(server: Server, client: Client, argv: Request) -> None:
         server.freeze_time()
 
     if type(reply) is bytes:
-        encoded = b"$%d\r\n%b\r\n" % (len(reply), reply)
+        size = len(reply)
+        encoded = BULK_HEADS[size] + reply + b"\r\n" if size < SHORT else b"$%d\r\n%b\r\n" % (size, reply)
     elif reply is OK:
         encoded = b"+OK\r\n"
     elif type(reply) is int:
@@ -135,8 +138,7 @@ def call(server: Server, client: Client, command: LiveCommand, argv: Request) ->
         micros = duration_ns // 1000
         if micros > EXACT_US:
             micros = representative_us(micros)
-        latencies = command.latencies
-        latencies[micros] = latencies.get(micros, 0) + 1
+        command.latencies[micros] += 1
     client.commands_run += 1
     if server.propagation.active:
         server.propagation.command_done(db, argv, server.dirty != dirty)
