@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 6379
 
-.PHONY: help serve test install install-test real-redis conformance fuzz bench lint docs clean
+.PHONY: help serve test install install-test real-redis conformance fuzz conformance-calibrate bench lint docs clean
 
 help:
 	@echo "make serve         a server on 127.0.0.1:$(PORT)"
 	@echo "make test          the specification and the comparison with real servers"
 	@echo "make conformance   the comparison alone, with its table"
 	@echo "make fuzz          generated commands against the oracle (COUNT=2000 SEED=1)"
+	@echo "make conformance-calibrate  the oracle against itself: 20,000 generated commands"
 	@echo "make bench         speed, memory and pauses beside real Redis"
 	@echo "make lint          ruff and mypy --strict"
 	@echo "make docs          the site, into site/"
@@ -51,6 +52,9 @@ COUNT ?= 2000
 SEED ?= 1
 fuzz: install-test
 	$(BIN)/python -m conformance fuzz --subject mini_redis --oracle redis-8.2 --count $(COUNT) --seed $(SEED)
+
+conformance-calibrate: install-test
+	CONFORMANCE_COUNT=20000 $(BIN)/python -m pytest -s conformance/test_calibration.py -k "generated_commands"
 
 bench: install-test real-redis
 	$(BIN)/python -m conformance.bench

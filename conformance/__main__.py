@@ -10,10 +10,14 @@ import sys
 from pathlib import Path
 
 from . import streams as stream_files
+from .artefacts import write_artefacts
 from .compare import Comparison, compare_streams
+from .coverage import Coverage
 from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
-from .fuzz import FuzzRun, fuzz, render_fuzz
-from .generate import Generator, branches_never_taken, choose_commands, read_grammar
+from .fuzz import FuzzRun, fuzz, fuzz_by_hypothesis, render_fuzz
+from .generate import Generator
+from .grammar import read_grammar
+from .hints import choose_commands
 from .report import Finding, Run, as_json, render
 from .runner import Duel, play
 from .streams import Stream, StreamError
@@ -49,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     fuzz_parser.add_argument("--seed", default="1", help="any word; the same seed gives the same streams")
     fuzz_parser.add_argument("--only", type=int, metavar="N", help="just the stream of this number")
     fuzz_parser.add_argument("--most", type=int, default=12, metavar="N", help="stop after so many kinds of difference")
-    fuzz_parser.add_argument("--gaps", action="store_true", help="list the branches of the grammar never taken")
+    fuzz_parser.add_argument("--hypothesis", action="store_true", help="let Hypothesis draw and shrink the streams")
     fuzz_parser.add_argument("--print", action="store_true", help="print the stream of --only, run nothing")
     fuzz_parser.set_defaults(action=fuzz_streams)
     show = actions.add_parser("show", help="play streams on one server and print them with its replies")
@@ -73,6 +77,13 @@ def add_endpoints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="how long a reply is awaited")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the run as JSON")
+    parser.add_argument("--artefacts", type=Path, metavar="DIR", help="differences as scripts, streams and byte diffs")
+    parser.add_argument(
+        "--coverage",
+        type=Path,
+        metavar="FILE",
+        help="how much of the oracle's commands was exercised: a table, and JSON that several runs add to",
+    )
     parser.add_argument("--chop", action="store_true", help="the subject gets its requests byte by byte")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for shorter streams")
     parser.add_argument("--limit", type=int, default=40, metavar="N", help="differences to print in full (default 40)")
@@ -97,10 +108,16 @@ def run_streams(options: argparse.Namespace) -> int:
         comparison = Comparison(duel, shrinks=0 if options.no_shrink else 12)
         run = compare_streams(comparison, streams, protocols, show_progress)
         run.whole = options.streams is None
+        coverage = Coverage(read_grammar(oracle)) if options.coverage is not None else None
     finally:
         subject.stop()
         oracle.stop()
-    return conclude(run, options)
+    if coverage is not None:
+        for verdict in run.verdicts:
+            coverage.add(verdict)
+    code = conclude(run, options)
+    keep(run, coverage, options)
+    return code
 
 
 def fuzz_streams(options: argparse.Namespace) -> int:
@@ -109,7 +126,8 @@ def fuzz_streams(options: argparse.Namespace) -> int:
         comparison = Comparison(Duel(oracle, subject, options.timeout, options.chop))
         wanted = [word.strip().replace("|", " ") for word in options.commands.split(",") if word.strip()]
         known = comparison.run.subject_commands
-        generator = Generator(choose_commands(read_grammar(oracle), wanted, known), options.seed, known)
+        grammar = read_grammar(oracle)
+        generator = Generator(choose_commands(grammar, wanted, known), options.seed, known)
         if options.print:
             print(generator.stream(options.only or 0)[0].to_text(), end="")
             return SAME
@@ -117,19 +135,32 @@ def fuzz_streams(options: argparse.Namespace) -> int:
             f"python -m conformance fuzz --subject {options.subject} --oracle {options.oracle}"
             f" --commands {options.commands!r} --seed {options.seed}"
         )
-        result = fuzz(comparison, generator, replay, options.count, options.only, options.most, show_fuzz_progress)
-        gaps = branches_never_taken(generator.commands, result.branches)
+        plan = comparison, generator, Coverage(grammar)
+        if options.hypothesis:
+            replay += " --hypothesis"
+            result = fuzz_by_hypothesis(*plan, replay, options.count, options.most, show_fuzz_progress)
+        else:
+            result = fuzz(*plan, replay, options.count, options.only, options.most, show_fuzz_progress)
     finally:
         subject.stop()
         oracle.stop()
     print(render_fuzz(result))
-    print(f"branches of the grammar that never succeeded: {len(gaps)}")
-    if options.gaps:
-        print("\n".join(f"  {gap}" for gap in gaps))
+    result.run.findings = result.findings
+    keep(result.run, result.coverage, options)
     if options.json is not None:
-        result.run.findings = result.findings
         options.json.write_text(as_json(result.run), "utf-8")
     return result.exit_code
+
+
+def keep(run: Run, coverage: Coverage | None, options: argparse.Namespace) -> None:
+    """Write what --artefacts and --coverage ask for."""
+    if options.artefacts is not None:
+        for path in write_artefacts(run.findings, options.artefacts, run.subject, run.oracle):
+            print(f"wrote {path}")
+    if options.coverage is not None and coverage is not None:
+        coverage.save(options.coverage)
+        print(f"coverage of the commands of {run.oracle}, with what {options.coverage} held before\n")
+        print(coverage.render())
 
 
 def show_fuzz_progress(result: FuzzRun) -> None:

@@ -1,191 +1,65 @@
 """Random streams, drawn from what the oracle says about its own commands.
 
-COMMAND DOCS is a grammar: every command's arguments as a tree of keys, integers, strings, tokens, one-of, blocks,
-optional and repeated parts. Walking that tree with a seeded generator writes commands that are mostly right; small
-shared pools (hints.toml) make keys collide, types clash and values meet their edges; a known share is broken on
-purpose. One to three clients take turns, some of it inside WATCH, MULTI and EXEC.
+Walking a command's tree of arguments (grammar.py) writes commands that are mostly right; small shared pools
+(hints.toml) make keys collide, types clash and values meet their edges; a known share is broken on purpose. One to
+three clients take turns, some of it inside WATCH, MULTI and EXEC.
 
-A stream depends on the seed, its number, the hints and the oracle's documentation, and on nothing else, so that a seed
-and a number replay it.
+There is one walk, and two who decide at its forks (`Choices`). The seeded chooser is for bulk: it writes a stream in
+well under a millisecond and has no memory, so that hundreds of thousands of commands go by, and a seed and a number
+replay one. Hypothesis is the other (strategies.py): it remembers every decision, so that it can take decisions back,
+and shrinks values as well as steps, but pays for this with ten times the time. Bulk runs hand what they find to the
+delta debugging of shrink.py; both end in a stream of the same kind.
+
+A seeded stream depends on the seed, its number, the hints and the oracle's documentation, and on nothing else.
 """
 
 from __future__ import annotations
 
 import random
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
-from .endpoints import Endpoint, EndpointError
+from .grammar import COUNTS, Argument, Command
+from .hints import FREE, Form, Hints, load_hints
 from .streams import Step, Stream, split_words
-from .wire import Reply
 
 SCANS = frozenset(("SCAN", "SSCAN", "HSCAN", "ZSCAN"))
-COUNTED = frozenset(("key", "keys", "field", "id", "arg", "member", "data"))
+CLIENTS = "abc"
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Argument:
-    """A node of a command's grammar. `path` names it within its command, for coverage."""
+class Choices(Protocol):
+    """Who decides. The first of several, and no, are the simplest answers: a shrinking chooser tends towards them."""
 
-    name: str
-    kind: str
-    path: str
-    token: bytes | None = None
-    optional: bool = False
-    multiple: bool = False
-    multiple_token: bool = False
-    children: tuple[Argument, ...] = ()
+    def chance(self, share: float) -> bool: ...
+    def pick(self, options: Sequence[T]) -> T: ...
+    def weighted(self, options: Sequence[T], weights: Sequence[float]) -> T: ...
+    def number(self, low: int, high: int) -> int: ...
+    def order(self, options: list[T]) -> list[T]: ...
 
 
-@dataclass(frozen=True)
-class Command:
-    """A command or subcommand as documented: `words` is how it begins."""
+class Seeded:
+    """Decides by a seed."""
 
-    name: str
-    words: tuple[bytes, ...]
-    group: str
-    arguments: tuple[Argument, ...]
+    def __init__(self, seed: str) -> None:
+        self._rng = random.Random(seed)
 
+    def chance(self, share: float) -> bool:
+        return self._rng.random() < share
 
-@dataclass
-class Tally:
-    """What became of one command's generated uses."""
+    def pick(self, options: Sequence[T]) -> T:
+        return self._rng.choice(options)
 
-    sent: int = 0
-    ok: int = 0
-    hit: int = 0
+    def weighted(self, options: Sequence[T], weights: Sequence[float]) -> T:
+        return self._rng.choices(options, weights)[0]
 
+    def number(self, low: int, high: int) -> int:
+        """Both included."""
+        return self._rng.randint(low, high)
 
-@dataclass
-class Hints:
-    """hints.toml."""
-
-    data: dict[str, Any]
-
-    def share(self, name: str) -> float:
-        return float(self.data["share"][name])
-
-    def excluded(self, command: str) -> bool:
-        table = self.data["excluded"]
-        return command in table or command.split()[0] in table and " " in command and command.split()[0] != "COMMAND"
-
-    def never_taken(self, command: str) -> set[bytes]:
-        table = self.data["tokens"]
-        return {token.encode() for token in [*table.get("*", []), *table.get(command, [])]}
-
-    def rule(self, command: str, words: list[bytes]) -> str | None:
-        """The comparison rule of a generated command, where it is not the usual one."""
-        said = {word.upper() for word in words}
-        table: dict[str, str] = self.data["rules"].get(command, {})
-        return next((rule for token, rule in table.items() if not token or token.encode() in said), None)
-
-    def pool(self, command: str, argument: Argument) -> dict[str, list[str]] | None:
-        """The values for an argument: by command and name, by name, by type."""
-        own: dict[str, list[str]] | None = self.data["command"].get(command, {}).get(argument.name)
-        if own is not None:
-            return own
-        if argument.kind == "key":
-            return None
-        named: dict[str, list[str]] | None = self.data["name"].get(argument.name)
-        if named is not None:
-            return named
-        typed: dict[str, list[str]] = self.data["type"].get(argument.kind, self.data["type"]["string"])
-        return typed
-
-
-@cache
-def load_hints() -> Hints:
-    return Hints(tomllib.loads((Path(__file__).parent / "hints.toml").read_text("utf-8")))
-
-
-# ---- the grammar -------------------------------------------------------------------------------------------------
-
-
-def read_grammar(oracle: Endpoint) -> dict[str, Command]:
-    """Every documented command and subcommand by name. EndpointError when the oracle has no COMMAND DOCS."""
-    connection = oracle.connect()
-    try:
-        reply = connection.call(b"COMMAND", b"DOCS")
-    finally:
-        connection.close()
-    if reply.is_error:
-        raise EndpointError(f"{oracle.title} has no COMMAND DOCS to generate from: {reply.text.decode()}")
-    commands: dict[str, Command] = {}
-    for name, entry in _items(reply):
-        _add_command(commands, name.upper().decode(), entry)
-    return commands
-
-
-def _add_command(commands: dict[str, Command], name: str, entry: Reply) -> None:
-    facts = dict(_items(entry))
-    if b"subcommands" in facts:
-        for full_name, sub in _items(facts[b"subcommands"]):
-            _add_command(commands, full_name.upper().decode().replace("|", " "), sub)
-        if name != "COMMAND":
-            return
-    arguments = tuple(_argument(child, "") for child in facts[b"arguments"].children) if b"arguments" in facts else ()
-    group = facts[b"group"].text.decode()
-    commands[name] = Command(name, tuple(name.encode().split()), group, arguments)
-
-
-def _argument(reply: Reply, above: str) -> Argument:
-    facts = dict(_items(reply))
-    name = facts[b"name"].text.decode()
-    path = f"{above}/{name}"
-    flags = {flag.text for flag in facts[b"flags"].children} if b"flags" in facts else set()
-    return Argument(
-        name,
-        facts[b"type"].text.decode(),
-        path,
-        facts[b"token"].text if b"token" in facts else None,
-        b"optional" in flags,
-        b"multiple" in flags,
-        b"multiple_token" in flags,
-        tuple(_argument(child, path) for child in facts[b"arguments"].children) if b"arguments" in facts else (),
-    )
-
-
-def _items(reply: Reply) -> Iterator[tuple[bytes, Reply]]:
-    children = reply.children
-    for key, value in zip(children[::2], children[1::2], strict=True):
-        yield key.text, value
-
-
-def choose_commands(grammar: dict[str, Command], wanted: list[str], known: frozenset[str]) -> list[Command]:
-    """Those of the wanted groups or names ("string", "SET", "CLIENT LIST", "all") that the subject knows too."""
-    hints = load_hints()
-    names = {word.upper() for word in wanted}
-    groups = {word.lower() for word in wanted}
-    chosen = [
-        command
-        for name, command in sorted(grammar.items())
-        if (name in names or command.group in groups or "all" in groups)
-        and not hints.excluded(name)
-        and (not known or name in known)
-    ]
-    if not chosen:
-        raise EndpointError(f"no command to generate for {', '.join(wanted)}")
-    return chosen
-
-
-def branches_never_taken(commands: list[Command], taken: dict[str, set[str]]) -> list[str]:
-    """`COMMAND /argument/path` for each branch of the grammar that no successful command took."""
-
-    def paths(arguments: tuple[Argument, ...]) -> Iterator[str]:
-        for argument in arguments:
-            yield argument.path
-            yield from paths(argument.children)
-
-    return [
-        f"{command.name} {path}"
-        for command in commands
-        for path in dict.fromkeys(paths(command.arguments))
-        if path not in taken.get(command.name, set())
-    ]
+    def order(self, options: list[T]) -> list[T]:
+        return self._rng.sample(options, len(options))
 
 
 # ---- words -------------------------------------------------------------------------------------------------------
@@ -195,44 +69,66 @@ def branches_never_taken(commands: list[Command], taken: dict[str, set[str]]) ->
 class Writer:
     """Writes one stream's commands. `groups` are those whose keys exist; `taken` the branches of the grammar used."""
 
-    rng: random.Random
+    choices: Choices
     commands: list[Command]
     hints: Hints = field(default_factory=load_hints)
-    groups: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ("string",)
     taken: list[str] = field(default_factory=list)
+    broken: bool = False
+    _form: Form = FREE
+    _next_id: int = 100
+    _weights: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._weights = [self.hints.weight(command) for command in self.commands]
 
     def command(self) -> tuple[Command, list[bytes]]:
         """A command of the chosen ones, by weight, and its words."""
-        weights = [float(self.hints.data["weights"].get(command.name, 1)) for command in self.commands]
-        command = self.rng.choices(self.commands, weights)[0]
+        command = self.choices.weighted(self.commands, self._weights)
+        return command, self.words(command)
+
+    def words(self, command: Command) -> list[bytes]:
+        """Words for `command`. `taken` and `broken` tell how they came about."""
         self.taken.clear()
+        strict, forms = self.hints.strict(command.name), self.hints.forms(command.name)
+        self._form = FREE
+        if forms and (strict or not self._chance("free")):
+            self._form = self.choices.pick(forms)
         words = [self._case(word) for word in command.words] + self._sequence(command, command.arguments)
-        if self._chance("broken"):
+        self.broken = not strict and self._chance("broken")
+        if self.broken:
             self._break(words)
-        return command, words
+        return words
 
     def _chance(self, share: str) -> bool:
-        return self.rng.random() < self.hints.share(share)
+        return self.choices.chance(self.hints.share(share))
 
     def _case(self, token: bytes) -> bytes:
         return token.lower() if self._chance("lower_case") else token
 
+    def _takes(self, command: Command, argument: Argument) -> bool:
+        if argument.name in self._form.never or argument.token in self.hints.never_taken(command.name):
+            return False
+        return not argument.optional or argument.name in self._form.always or self._chance("optional")
+
     def _sequence(self, command: Command, arguments: tuple[Argument, ...]) -> list[bytes]:
-        """The words of siblings. Runs of optional ones may change places; a count tells how many follow it."""
+        """The words of siblings. Runs of optional ones may change places; a count tells how many follow it.
+
+        Siblings that repeat do so equally often: keys and their weights, streams and their ids.
+        """
         parts: list[tuple[bool, list[bytes]]] = []
-        never = self.hints.never_taken(command.name)
         count_at: int | None = None
+        repeats = self.choices.pick((1, 1, 2, 3)) if any(argument.multiple for argument in arguments) else 1
         for argument in arguments:
-            if argument.token in never or (argument.optional and not self._chance("optional")):
+            if not self._takes(command, argument):
                 continue
-            if argument.name in ("numkeys", "numfields", "numids") and argument.token is None:
+            if argument.name in COUNTS and argument.token is None:
                 count_at = len(parts)
-            repeats = self.rng.choice((1, 1, 2, 3)) if argument.multiple else 1
-            words = self._argument(command, argument, repeats)
+            times = repeats if argument.multiple and argument.name not in self._form.once else 1
+            words = self._argument(command, argument, times)
             if count_at is not None and argument.multiple:
-                told = repeats if self.rng.random() > 0.05 else repeats + self.rng.choice((-1, 1, -5))
-                head = parts[count_at][1][:-1] if argument is not arguments[0] else []
-                parts[count_at] = (parts[count_at][0], [*head, b"%d" % told])
+                told = times + (self.choices.pick((-1, 1, -5)) if self._chance("miscounted") else 0)
+                parts[count_at] = (parts[count_at][0], [*parts[count_at][1][:-1], b"%d" % told])
                 count_at = None
             parts.append((argument.optional, words))
         return [word for words in self._shuffled(parts) for word in words]
@@ -240,10 +136,8 @@ class Writer:
     def _shuffled(self, parts: list[tuple[bool, list[bytes]]]) -> list[list[bytes]]:
         optional = [n for n, (is_optional, _) in enumerate(parts) if is_optional]
         order = list(range(len(parts)))
-        if len(optional) > 1 and optional == list(range(optional[0], optional[-1] + 1)) and self.rng.random() < 0.3:
-            shuffled = optional[:]
-            self.rng.shuffle(shuffled)
-            order[optional[0] : optional[-1] + 1] = shuffled
+        if len(optional) > 1 and optional == list(range(optional[0], optional[-1] + 1)) and self._chance("shuffled"):
+            order[optional[0] : optional[-1] + 1] = self.choices.order(optional)
         return [parts[n][1] for n in order]
 
     def _argument(self, command: Command, argument: Argument, repeats: int) -> list[bytes]:
@@ -261,52 +155,60 @@ class Writer:
                 assert argument.token is not None
                 return [self._case(argument.token)]
             case "oneof":
-                never = self.hints.never_taken(command.name)
-                choices = [child for child in argument.children if child.token not in never]
-                return self._argument(command, self.rng.choice(choices), 1) if choices else []
+                wanted = [child for child in argument.children if child.name in self._form.always]
+                choices = [child for child in wanted or argument.children if self._takes(command, child)]
+                return self._argument(command, self.choices.pick(choices), 1) if choices else []
             case "block":
                 return self._sequence(command, argument.children)
             case _:
                 return [self._value(command, argument)]
 
     def _value(self, command: Command, argument: Argument) -> bytes:
-        pool = self.hints.pool(command.name, argument)
-        if argument.kind == "key" and (pool is None or self._chance("wrong_type") or self._chance("missing_key")):
-            return self._key(command)
-        assert pool is not None
-        edges = pool.get("edge")
-        text = self.rng.choice(edges if edges and self._chance("edge") else pool["common"])
-        if text == "@ttl":
-            return b"%d" % (self.rng.randrange(100, 900_000) * 7)
-        if text == "@pttl":
-            return b"%d" % (self.rng.randrange(100_000, 900_000_000) * 7)
-        return unescape(text)
+        common = self._form.pools.get(argument.name)
+        if common is None:
+            pool = self.hints.pool(command, argument)
+            if argument.kind == "key" and (pool is None or self._chance("wrong_type") or self._chance("missing_key")):
+                return self._key(command)
+            assert pool is not None
+            edges = pool.get("edge")
+            common = edges if edges and self._chance("edge") else pool["common"]
+        text = self.choices.pick(common)
+        match text:
+            case "@ttl":
+                return b"%d" % (self.choices.number(100, 900_000) * 7)
+            case "@pttl":
+                return b"%d" % (self.choices.number(100_000, 900_000_000) * 7)
+            case "@next":
+                self._next_id += 1
+                return b"%d-%d" % (self._next_id, self.choices.number(0, 3))
+            case _:
+                return unescape(text)
 
     def _key(self, command: Command) -> bytes:
         pools: dict[str, list[str]] = self.hints.data["keys"]
         if self._chance("missing_key"):
-            return self.rng.choice(pools["missing"]).encode()
-        group = command.group if command.group in pools else self.rng.choice(self.groups)
+            return self.choices.pick(pools["missing"]).encode()
+        group = command.group if command.group in pools else self.choices.pick(self.groups)
         if self._chance("wrong_type"):
-            group = self.rng.choice(self.groups)
-        return self.rng.choice(pools[group]).encode()
+            group = self.choices.pick(self.groups)
+        return self.choices.pick(pools[group]).encode()
 
     def _break(self, words: list[bytes]) -> None:
         """Wrong in one word: too few, too many, nonsense in its place, two in each other's place."""
         nonsense = [b"nonsense", b"", b"abc", b"-1", b"NX", b"99999999999999999999", b"\x00\xff"]
-        at = self.rng.randrange(1, len(words)) if len(words) > 1 else 1
-        match self.rng.randrange(5):
+        at = self.choices.number(1, len(words) - 1) if len(words) > 1 else 1
+        match self.choices.number(0, 4):
             case 0 if len(words) > 1:
                 del words[at]
             case 1:
-                words.insert(at, self.rng.choice(nonsense))
+                words.insert(at, self.choices.pick(nonsense))
             case 2:
-                words.append(self.rng.choice(words[1:] or nonsense))
+                words.append(self.choices.pick(words[1:] or nonsense))
             case 3 if len(words) > 2:
-                other = self.rng.randrange(1, len(words))
+                other = self.choices.number(1, len(words) - 1)
                 words[at], words[other] = words[other], words[at]
             case _ if len(words) > 1:
-                words[at] = self.rng.choice(nonsense)
+                words[at] = self.choices.pick(nonsense)
             case _:
                 words.append(b"extra")
 
@@ -321,9 +223,91 @@ def unescape(text: str) -> bytes:
 # ---- streams -----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One client's next command, and what begins with it: a transaction of `opens` commands, if not none.
+
+    `watched` is watched before; `between` is another client's command that comes between WATCH and MULTI.
+    """
+
+    client: str
+    command: str
+    words: tuple[bytes, ...]
+    rule: str | None = None
+    opens: int = 0
+    ending: bytes = b"EXEC"
+    watched: bytes = b""
+    between: Turn | None = None
+
+
+def draw_turn(writer: Writer, clients: str, alone: bool = False) -> Turn:
+    """A turn of one of `clients`; `alone`: without a transaction around it."""
+    choices, hints = writer.choices, writer.hints
+    client = choices.pick(clients)
+    command, words = writer.command()
+    rule = hints.rule(command.name, words)
+    if alone or not choices.chance(hints.share("transaction") / 3):
+        return Turn(client, command.name, tuple(words), rule)
+    watched, between = b"", None
+    if choices.chance(0.5):
+        keys = hints.data["keys"]
+        watched = choices.pick(keys[choices.pick(("string", "string", "list", "hash", "missing"))]).encode()
+        between = draw_turn(writer, CLIENTS, alone=True) if choices.chance(0.4) else None
+    ending = b"DISCARD" if choices.chance(0.1) else b"EXEC"
+    return Turn(client, command.name, tuple(words), rule, choices.number(1, 4), ending, watched, between)
+
+
+def draw_setup(choices: Choices, commands: list[Command], known: frozenset[str], hints: Hints) -> dict[str, list[Step]]:
+    """Steps that create keys, by group: of the chosen commands' groups always, of the others half the time, to clash.
+
+    What `known` (the subject's commands; empty if it does not matter) lacks is left out.
+    """
+    setup: dict[str, list[Step]] = {}
+    wanted = {command.group for command in commands}
+    for group, lines in hints.data["setup"].items():
+        if group not in wanted and not choices.chance(0.5):
+            continue
+        for line in lines:
+            words = tuple(word for word, _ in split_words(line.encode()))
+            if not known or words[0].decode() in known:
+                setup.setdefault(group, []).append(Step("call", "a", words))
+    return setup
+
+
+def assemble(setup: dict[str, list[Step]], turns: Sequence[Turn]) -> tuple[Step, ...]:
+    """The steps of a stream: transactions opened, filled by their clients' next turns, and ended."""
+    steps = [step for group in setup.values() for step in group]
+    left: dict[str, int] = {}
+    endings: dict[str, bytes] = {}
+    for turn in turns:
+        if turn.opens and turn.client not in left:
+            if turn.watched:
+                steps.append(Step("call", turn.client, (b"WATCH", turn.watched)))
+                if turn.between is not None:
+                    steps.append(_step(turn.between, turn.between.client in left))
+            steps.append(Step("call", turn.client, (b"MULTI",)))
+            left[turn.client], endings[turn.client] = turn.opens, turn.ending
+        steps.append(_step(turn, turn.client in left))
+        if turn.client in left:
+            left[turn.client] -= 1
+            if left[turn.client] <= 0:
+                del left[turn.client]
+                steps.append(Step("call", turn.client, (endings[turn.client],)))
+    steps += [Step("call", client, (endings[client],)) for client in left]
+    return tuple(
+        Step(step.verb, step.client, step.argv, rule=step.rule, line=number) for number, step in enumerate(steps, 1)
+    )
+
+
+def _step(turn: Turn, in_block: bool) -> Step:
+    at = 1 if turn.command == "SCAN" else 2
+    whole = turn.command in SCANS and not in_block and len(turn.words) > at and turn.words[at] == b"0"
+    return Step("scan" if whole else "call", turn.client, turn.words, rule=turn.rule)
+
+
 @dataclass
 class Generator:
-    """Streams of `length` commands each, from one seed."""
+    """Streams of about `length` commands each, from one seed."""
 
     commands: list[Command]
     seed: str
@@ -331,70 +315,12 @@ class Generator:
     length: int = 30
     hints: Hints = field(default_factory=load_hints)
 
-    def stream(self, number: int) -> tuple[Stream, int, list[tuple[str, ...]]]:
-        """The numbered stream, the protocol it is for, and per step the branches of the grammar that it took."""
-        rng = random.Random(f"{self.seed}:{number}")
-        steps, groups = self._setup(rng)
-        writer = Writer(rng, self.commands, self.hints, groups)
-        taken: list[tuple[str, ...]] = [()] * len(steps)
-        clients = "abc"[: rng.choice((1, 1, 2, 3))]
-        open_blocks: dict[str, int] = {}
-        target = len(steps) + self.length
-        while len(steps) < target or open_blocks:
-            client = rng.choice(list(open_blocks) if len(steps) >= target else clients)
-            if open_blocks.get(client) == 0:
-                del open_blocks[client]
-                ending = b"DISCARD" if rng.random() < 0.1 else b"EXEC"
-                steps.append(Step("call", client, (ending,), line=len(steps) + 1))
-                taken.append(())
-                continue
-            if client not in open_blocks and rng.random() < self.hints.share("transaction") / 3:
-                self._open_block(rng, writer, client, steps)
-                taken += [()] * (len(steps) - len(taken))
-                open_blocks[client] = rng.randrange(1, 5)
-                continue
-            in_block = client in open_blocks
-            if in_block:
-                open_blocks[client] -= 1
-            steps.append(self._step(writer, client, in_block, len(steps) + 1))
-            taken.append(tuple(writer.taken))
+    def stream(self, number: int) -> tuple[Stream, int]:
+        """The numbered stream and the protocol it is for."""
+        choices = Seeded(f"{self.seed}:{number}")
+        setup = draw_setup(choices, self.commands, self.known, self.hints)
+        writer = Writer(choices, self.commands, self.hints, tuple(setup) or ("string",))
+        clients = CLIENTS[: choices.pick((1, 1, 2, 3))]
+        turns = [draw_turn(writer, clients) for _ in range(self.length)]
         teaches = f"Generated: seed {self.seed}, number {number}."
-        return Stream(f"generated/{self.seed}-{number}", tuple(steps), teaches), 2 + number % 2, taken
-
-    def _step(self, writer: Writer, client: str, in_block: bool, line: int) -> Step:
-        command, words = writer.command()
-        at = 1 if command.name == "SCAN" else 2
-        whole = command.name in SCANS and not in_block and len(words) > at and words[at] == b"0"
-        rule = self.hints.rule(command.name, words)
-        return Step("scan" if whole else "call", client, tuple(words), rule=rule, line=line)
-
-    def _open_block(self, rng: random.Random, writer: Writer, client: str, steps: list[Step]) -> None:
-        if rng.random() < 0.5:
-            key = rng.choice(self.hints.data["keys"][rng.choice(("string", "string", "list", "hash", "missing"))])
-            steps.append(Step("call", client, (b"WATCH", key.encode()), line=len(steps) + 1))
-            if rng.random() < 0.4:
-                steps.append(self._step(writer, rng.choice("abc"), False, len(steps) + 1))
-        steps.append(Step("call", client, (b"MULTI",), line=len(steps) + 1))
-
-    def _setup(self, rng: random.Random) -> tuple[list[Step], tuple[str, ...]]:
-        """Keys of the chosen commands' groups always, of the others half the time: they are there to clash.
-
-        The steps, and the groups that have keys (strings if none has).
-        """
-        steps: list[Step] = []
-        groups: dict[str, None] = {}
-        wanted = {command.group for command in self.commands}
-        for group, lines in self.hints.data["setup"].items():
-            for line in lines if rng.random() < 0.5 or group in wanted else ():
-                words = tuple(word for word, _ in split_words(line.encode()))
-                if not self.known or words[0].decode() in self.known:
-                    steps.append(Step("call", "a", words, line=len(steps) + 1))
-                    groups[group] = None
-        return steps, tuple(groups) or ("string",)
-
-
-def is_hit(reply: Reply) -> bool:
-    """A reply that says something was there: neither an error, nor null, zero, minus two or empty."""
-    if reply.is_error or reply.value is None or reply.value == ():
-        return False
-    return not (reply.kind == ":" and reply.text in (b"0", b"-2"))
+        return Stream(f"generated/{self.seed}-{number}", assemble(setup, turns), teaches), 2 + number % 2

@@ -23,6 +23,7 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
     surface [ordered]   every element of the subject's list is in the oracle's (ordered: in the same order)
     info [values]       the same section titles and field names, but for what normalise.toml calls a server's own;
                         with `values` also their values, but for the masked fields; commands in any order
+    columns N...        an array of arrays: the elements at these places (from 0) by shape; all else exact
     words NAME...       words of name:value: the named ones' values are not looked at
     error               an error with the same first word
     ignore              a reply must come; nothing is compared
@@ -50,7 +51,7 @@ from .wire import Reply
 Canonical: TypeAlias = object
 RULE_NAMES = frozenset(
     ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info", "words")
-    + ("config", "commands", "docs", "error", "ignore", "multi-line", "seconds", "milliseconds", "surface")
+    + ("config", "commands", "docs", "error", "ignore", "multi-line", "seconds", "milliseconds", "surface", "columns")
 )
 
 
@@ -143,6 +144,9 @@ def canonical(name: str, arguments: list[str], reply: Reply) -> Canonical:
             masked = load_rules().masked_directives
             pairs = [(k.raw, _shape(v) if k.text.decode() in masked else v.raw) for k, v in _pairs(reply)]
             return reply.kind, sorted(pairs, key=repr)
+        case "columns":
+            places = {int(argument) for argument in arguments}
+            return reply.kind, reply.value is None, [_columns(child, places) for child in reply.children]
         case "clients":
             return reply.kind, reply.format, [_client_line(line) for line in reply.text.split(b"\n")]
         case "commands":
@@ -197,6 +201,12 @@ def _cursor(reply: Reply, pairs: bool) -> Canonical:
     if pairs:
         return shape, sorted((k.raw, v.raw) for k, v in _pairs(elements))
     return shape, sorted(child.raw for child in elements.children)
+
+
+def _columns(reply: Reply, places: set[int]) -> Canonical:
+    if not reply.children:
+        return reply.raw
+    return reply.kind, [_shape(cell) if n in places else cell.raw for n, cell in enumerate(reply.children)]
 
 
 def _fields(reply: Reply, masked: set[bytes]) -> Canonical:

@@ -5,21 +5,27 @@ A comparison that never complains proves nothing, and one that complains about c
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
 
 from . import streams
 from .compare import Comparison, compare_streams
+from .coverage import Coverage
 from .endpoints import Endpoint, attach
 from .fuzz import fuzz, render_fuzz
-from .generate import Generator, choose_commands, read_grammar
+from .generate import Generator
+from .grammar import read_grammar
+from .hints import choose_commands
 from .liar import Liar, Lie
 from .report import render, row_name
 from .runner import Duel
 from .wire import Reply
 
 ALL_STREAMS = [streams.load(path) for path in streams.find()]
+QUICK = 4000
+COUNT = int(os.environ.get("CONFORMANCE_COUNT", QUICK))  # make conformance-calibrate: 20,000
 STREAM = streams.parse(
     b"""# Something of everything that a server can get wrong.
 a> SET noise 1
@@ -56,12 +62,15 @@ def test_the_oracle_equals_itself_on_every_stream(oracle: Endpoint, second_oracl
 def test_the_oracle_equals_itself_on_generated_commands(oracle: Endpoint, second_oracle: Endpoint) -> None:
     comparison = Comparison(Duel(oracle, second_oracle), divergences=[])
     known = comparison.run.subject_commands
-    generator = Generator(choose_commands(read_grammar(oracle), ["all"], known), "calibration", known)
-    result = fuzz(comparison, generator, "", count=6000)
+    grammar = read_grammar(oracle)
+    generator = Generator(choose_commands(grammar, ["all"], known), "calibration", known)
+    result = fuzz(comparison, generator, Coverage(grammar), "", count=COUNT)
+    if COUNT != QUICK:
+        print(render_fuzz(result), result.coverage.render(), sep="\n\n")
     assert not result.findings, render_fuzz(result)
-    sent = sum(tally.sent for tally in result.tallies.values())
-    assert sum(tally.ok for tally in result.tallies.values()) > 0.75 * sent, "most generated commands should succeed"
-    assert sum(tally.hit for tally in result.tallies.values()) > 0.5 * sent, "most should find something"
+    total = result.coverage.total()
+    assert total.ok > 0.85 * total.sent, "most generated commands should succeed"
+    assert total.hit > 0.65 * total.sent, "most should find something"
 
 
 def test_a_seed_and_a_number_give_one_stream(oracle: Endpoint) -> None:
@@ -181,8 +190,9 @@ def test_a_lie_is_found_by_generated_streams(oracle: Endpoint, second_oracle: En
         subject = attach(*liar.address, flush=True)
         comparison = Comparison(Duel(oracle, subject), divergences=[])
         known = comparison.run.subject_commands
-        generator = Generator(choose_commands(read_grammar(oracle), ["string"], known), "lie", known)
-        result = fuzz(comparison, generator, "", count=4000, most=1)
+        grammar = read_grammar(oracle)
+        generator = Generator(choose_commands(grammar, ["string"], known), "lie", known)
+        result = fuzz(comparison, generator, Coverage(grammar), "", count=4000, most=1)
     assert len(result.findings) == 1
     shortest = result.findings[0].shortest
     assert shortest is not None and len(shortest.steps) <= 3

@@ -9,9 +9,12 @@ from __future__ import annotations
 import pytest
 
 from .compare import Comparison
+from .coverage import Coverage
 from .endpoints import Endpoint
 from .fuzz import fuzz, render_fuzz
-from .generate import Generator, choose_commands, read_grammar
+from .generate import Generator
+from .grammar import read_grammar
+from .hints import choose_commands
 from .runner import Duel
 
 GROUPS = ("string", "generic", "connection", "server", "transactions,string,generic")
@@ -21,12 +24,13 @@ GROUPS = ("string", "generic", "connection", "server", "transactions,string,gene
 def test_no_difference_in_generated_commands(oracle: Endpoint, subject: Endpoint, groups: str) -> None:
     comparison = Comparison(Duel(oracle, subject))
     known = comparison.run.subject_commands
-    commands = choose_commands(read_grammar(oracle), groups.split(","), known)
+    grammar = read_grammar(oracle)
+    commands = choose_commands(grammar, groups.split(","), known)
     generator = Generator(commands, "specification", known)
     replay = (
         f"python -m conformance fuzz --subject {subject.name} --oracle {oracle.name} "
         f"--commands {groups} --seed specification"
     )
-    result = fuzz(comparison, generator, replay, count=1500, most=5)
+    result = fuzz(comparison, generator, Coverage(grammar), replay, count=1500, most=5)
     if result.exit_code:
         pytest.fail(render_fuzz(result), pytrace=False)
