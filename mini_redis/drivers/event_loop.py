@@ -37,6 +37,7 @@ from mini_redis.server.node import Server
 READ_SIZE: Final = 16 * 1024  # of requests at once from one client: more would make the others wait
 LARGEST_READ: Final = 1024 * 1024  # while a large argument is on its way
 SEND_PIECES_AT_ONCE: Final = 64 * 1024 * 16
+TURN_NS: Final = 5_000_000  # then replies go out and the cron runs, before those who are still ready are served
 ACCEPTS_PER_TURN: Final = 1000
 RESERVED_DESCRIPTORS: Final = 32
 PATIENCE_MS: Final = 60_000  # for a client that is to be closed and still has to take replies
@@ -121,6 +122,7 @@ class EventLoop:
         self._listeners: dict[int, socket.socket] = {}
         self._calls: deque[Callable[[], None]] = deque()
         self._exit_code: int | None = None
+        self._unserved: list[tuple[int, int]] = []  # who is ready and did not have his share of the last turn
         self._waker, self._woken = socket.socketpair()
         for end in (self._waker, self._woken):
             end.setblocking(False)
@@ -306,12 +308,17 @@ class EventLoop:
 
     def _turn(self) -> None:
         server, connections = self.server, self._connections
-        wait_ms = server.next_tick_ms - server.clock.wall_us() // 1000
-        events = self._poller.poll(max(0.0, wait_ms / 1000) if wait_ms < 1000 else 1.0)
+        events = self._unserved
+        if not events:
+            wait_ms = server.next_tick_ms - server.clock.wall_us() // 1000
+            events = self._poller.poll(max(0.0, wait_ms / 1000) if wait_ms < 1000 else 1.0)
         start_ns = time.perf_counter_ns()
 
         receive = server.receive
-        for fd, event in events:
+        for number, (fd, event) in enumerate(events):
+            if time.perf_counter_ns() - start_ns > TURN_NS:
+                self._unserved = events[number:]
+                break
             connection = connections.get(fd)
             if connection is None:
                 self._other_event(fd)
@@ -331,6 +338,8 @@ class EventLoop:
                 receive(connection.client, data)
             else:
                 self._drop(connection)
+        else:
+            self._unserved = []
 
         if server.clock.wall_us() // 1000 >= server.next_tick_ms:
             server.tick()
