@@ -16,6 +16,7 @@ from .report import Finding, Run, row_name
 from .runner import Duel, Verdict
 from .shrink import kind_of, shrink
 from .streams import Stream
+from .versions import explain_drift
 from .wire import Reply, quote_command
 
 # How often a stream is repeated as long as nothing but a tick of the clock may be what differs.
@@ -64,6 +65,8 @@ class Comparison:
     def finish(self) -> Run:
         """The run, with the known differences that no longer differ."""
         self.run.obsolete = [self.divergences[n] for n in sorted(self._exercised - self._differed)]
+        for title, endpoint in (("oracle", self.duel.oracle), ("subject", self.duel.subject)):
+            self.run.notes += [f"{title}: {note}" for note in endpoint.notes]
         return self.run
 
     def explain(self, verdict: Verdict) -> list[Finding]:
@@ -80,6 +83,14 @@ class Comparison:
                         self._differed.add(number)
                         known = known or entry
             if not one.same:
+                known = known or explain_drift(
+                    (self.duel.oracle.product, self.duel.subject.product),
+                    (one.oracle, one.subject),
+                    command,
+                    line,
+                    verdict.stream.name,
+                    verdict.protocol,
+                )
                 findings.append(Finding(verdict, one, known=known))
         return findings
 

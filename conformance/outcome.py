@@ -1,10 +1,15 @@
-"""What one server did with one step of a stream."""
+"""What one server did with one step of a stream, and what both did."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .streams import Step
 from .wire import Reply, as_text
+
+LEFT_OVER = "left over at the end"
+STATE = "state at the end"
+GONE = "the server does not answer after the stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,28 @@ class Outcome:
         if self.detail:
             parts.append(self.detail)
         return "\n".join(parts) or "(nothing)"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One step on both servers. A doubtful difference may be a tick of the clock; it must show again to count.
+
+    `inner` are the rules of the commands whose replies an EXEC returned.
+    """
+
+    step: Step
+    oracle: Outcome
+    subject: Outcome
+    rule: str
+    same: bool
+    note: str = ""
+    doubtful: bool = False
+    inner: tuple[str, ...] = ()
+
+    @property
+    def at_end(self) -> bool:
+        """Found after the last step: in what was left over, or in the state."""
+        return self.note in (LEFT_OVER, STATE, GONE)
 
 
 def plain_text(reply: Reply) -> bytes:

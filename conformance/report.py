@@ -44,7 +44,10 @@ class Finding:
 
 @dataclass
 class Run:
-    """Everything that a run found out. `whole` says that every stream took part, so that gaps are worth naming."""
+    """Everything that a run found out. `whole` says that every stream took part, so that gaps are worth naming.
+
+    `notes`: what a server cannot do, and what was done instead.
+    """
 
     oracle: str
     subject: str
@@ -56,6 +59,16 @@ class Run:
     groups: dict[str, str] = field(default_factory=dict)
     whole: bool = False
     aborted: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """What only one of the two servers has, and from how many streams it was left out."""
+        counts: dict[str, int] = {}
+        for verdict in self.verdicts:
+            for name in verdict.left_out:
+                counts[name] = counts.get(name, 0) + 1
+        return dict(sorted(counts.items()))
 
     @property
     def unexplained(self) -> list[Finding]:
@@ -145,6 +158,9 @@ def _summary(run: Run) -> str:
     for verdict in skipped:
         reasons[verdict.skipped] = reasons.get(verdict.skipped, 0) + 1
     lines += [f"  skipped {count}: {reason}" for reason, count in reasons.items()]
+    if run.left_out:
+        lines.append("  unsupported, left out of the streams: " + ", ".join(run.left_out))
+    lines += [f"  {note}" for note in run.notes]
     if run.aborted:
         lines.append(f"could not go on: {run.aborted}")
     return "\n".join(lines)

@@ -16,7 +16,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from .endpoints import Endpoint, EndpointError, count_keys
+from .gaps import Gaps
 from .normalise import CLOCK_DOUBT, Rules, command_name, doubtful, equal, load_rules
+from .outcome import GONE as GONE
+from .outcome import LEFT_OVER as LEFT_OVER
+from .outcome import STATE as STATE
+from .outcome import Compared as Compared
 from .outcome import Outcome, plain_text
 from .state import Snapshot, all_keys, compare_state, take
 from .streams import Step, Stream, substitute
@@ -24,9 +29,6 @@ from .wire import Connection, Reply, WireClosed, WireGarbage, WireTimeout, encod
 
 POLL_SECONDS = 0.005
 CHOPPED_BYTES = 2000
-LEFT_OVER = "left over at the end"
-STATE = "state at the end"
-GONE = "the server does not answer after the stream"
 WITHOUT = {
     "FLUSHALL": "FLUSHALL is refused: each database is emptied by FLUSHDB or DEL",
     "DEBUG DIGEST": "no DEBUG DIGEST: at the end of a stream every value is read and compared",
@@ -47,32 +49,11 @@ RESETTING = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """One step on both servers. A doubtful difference may be a tick of the clock; it must show again to count.
-
-    `inner` are the rules of the commands whose replies an EXEC returned.
-    """
-
-    step: Step
-    oracle: Outcome
-    subject: Outcome
-    rule: str
-    same: bool
-    note: str = ""
-    doubtful: bool = False
-    inner: tuple[str, ...] = ()
-
-    @property
-    def at_end(self) -> bool:
-        """Found after the last step: in what was left over, or in the state."""
-        return self.note in (LEFT_OVER, STATE, GONE)
-
-
 @dataclass
 class Verdict:
     """What came of one stream under one protocol.
 
+    `left_out`: what one of the two servers does not have; `stream` is what remains of it without those steps.
     `slack_ms`: twice the longest that a step took on both servers together, so that two times that both servers noted
     may be this far apart.
     """
@@ -83,6 +64,7 @@ class Verdict:
     skipped: str = ""
     slack_ms: int = 2
     seconds: float = 0.0
+    left_out: tuple[str, ...] = ()
 
     @property
     def only_doubts(self) -> bool:
@@ -350,14 +332,31 @@ class Duel:
     timeout: float = 10.0
     chopped: bool = False
     rules: Rules = field(default_factory=load_rules)
+    gaps: Gaps = field(init=False)
     _abilities: dict[tuple[str, str], bool] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.gaps = Gaps(self.oracle, self.subject)
+
     def run(self, stream: Stream, protocol: int, check_state: bool = True) -> Verdict:
-        """Run one stream under one protocol from empty state. EndpointError when a server cannot be used."""
+        """Run one stream under one protocol from empty state. EndpointError when a server cannot be used.
+
+        Steps with commands that one of the two servers does not have are left out. That is mostly learned from what the
+        server says to them; then the stream is run again without.
+        """
+        for _ in range(len(stream.steps) + 1):
+            verdict = self._run(stream, protocol, check_state)
+            if not self.gaps.learn(verdict.compared):
+                break
+        return verdict
+
+    def _run(self, stream: Stream, protocol: int, check_state: bool) -> Verdict:
         verdict = Verdict(stream, protocol)
-        if reason := self.unfit(stream):
+        if reason := self.unfit(stream) or self.gaps.unfit(stream):
             verdict.skipped = reason
             return verdict
+        stream, verdict.left_out = self.gaps.shared(stream)
+        verdict.stream = stream
         now_ms = time.time_ns() // 1_000_000
         sides: list[Session] = []
         # Both or none: what is sent must be the same, since servers count it.

@@ -22,6 +22,7 @@ def test_same_as_the_oracle(comparison: Comparison, stream: streams.Stream, prot
     findings = [finding for finding in comparison.stream(stream, protocol) if finding.known is None]
     if comparison.run.verdicts[-1].skipped:
         pytest.skip(comparison.run.verdicts[-1].skipped)
+    assert comparison.run.verdicts[-1].left_out == ()
     shown = "\n\n".join(show_finding(finding, number) for number, finding in enumerate(findings[:8], 1))
     if findings:
         pytest.fail(f"{len(findings)} differences\n\n{shown}", pytrace=False)
