@@ -1,4 +1,4 @@
-"""The command line: `python -m conformance run | fuzz | show | list`.
+"""The command line: `python -m conformance run | fuzz | matrix | report | show | list`.
 
 Exit code: 0 the servers are the same, 1 they differ, 2 the comparison could not run.
 """
@@ -18,7 +18,11 @@ from .fuzz import FuzzRun, fuzz, fuzz_by_hypothesis, render_fuzz
 from .generate import Generator
 from .grammar import read_grammar
 from .hints import choose_commands
-from .report import Finding, Run, as_json, render
+from .matrix import compare_servers
+from .report import Finding, Run, render
+from .reports.options import add_reports, write_reports
+from .reports.progress import open_progress
+from .reports.result import from_json, from_runs, percent, summary
 from .runner import Duel, play
 from .streams import Stream, StreamError
 
@@ -40,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m conformance", description="Two servers, the same bytes, every difference."
     )
-    actions = parser.add_subparsers(required=True, metavar="run | fuzz | show | list")
+    actions = parser.add_subparsers(required=True, metavar="run | fuzz | matrix | report | show | list")
     run = actions.add_parser("run", help="run curated streams against two servers")
     add_endpoints(run)
     run.add_argument("--streams", nargs="+", type=Path, metavar="PATH", help="files, folders or names (string/set)")
@@ -56,6 +60,11 @@ def build_parser() -> argparse.ArgumentParser:
     fuzz_parser.add_argument("--hypothesis", action="store_true", help="let Hypothesis draw and shrink the streams")
     fuzz_parser.add_argument("--print", action="store_true", help="print the stream of --only, run nothing")
     fuzz_parser.set_defaults(action=fuzz_streams)
+    add_matrix(actions)
+    redraw = actions.add_parser("report", help="draw other reports from a JSON file that --json wrote")
+    redraw.add_argument("result", type=Path, metavar="FILE")
+    add_reports(redraw)
+    redraw.set_defaults(action=lambda given: write_reports(from_json(given.result.read_text("utf-8")), given))
     show = actions.add_parser("show", help="play streams on one server and print them with its replies")
     show.add_argument("streams", nargs="+", type=Path, metavar="PATH", help="files, folders or names (string/set)")
     show.add_argument("--on", default="redis-8.2", metavar="SERVER", help="HOST:PORT or a name (default redis-8.2)")
@@ -76,7 +85,6 @@ def add_endpoints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--oracle", default="redis-8.2", help=f"HOST:PORT or one of {names} (default redis-8.2)")
     parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="how long a reply is awaited")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the run as JSON")
     parser.add_argument("--artefacts", type=Path, metavar="DIR", help="differences as scripts, streams and byte diffs")
     parser.add_argument(
         "--coverage",
@@ -88,6 +96,19 @@ def add_endpoints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-shrink", action="store_true", help="do not look for shorter streams")
     parser.add_argument("--limit", type=int, default=40, metavar="N", help="differences to print in full (default 40)")
     parser.add_argument("--quiet", action="store_true", help="the table alone")
+    add_reports(parser)
+
+
+def add_matrix(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    matrix = actions.add_parser("matrix", help="compare every server at hand with the oracle")
+    matrix.add_argument("--servers", nargs="+", default=(), metavar="SERVER", help="default: every one that is here")
+    matrix.add_argument("--oracle", default="redis-8.2", metavar="SERVER")
+    matrix.add_argument("--streams", nargs="+", type=Path, metavar="PATH", help="files, folders or names (string/set)")
+    matrix.add_argument("--timeout", type=float, default=2.0, metavar="SECONDS")
+    matrix.add_argument("--shrinks", type=int, default=25, metavar="N", help="differences to shrink for each server")
+    matrix.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
+    add_reports(matrix, baseline=False)
+    matrix.set_defaults(action=run_matrix)
 
 
 def open_both(options: argparse.Namespace) -> tuple[Endpoint, Endpoint]:
@@ -106,7 +127,15 @@ def run_streams(options: argparse.Namespace) -> int:
     try:
         duel = Duel(oracle, subject, options.timeout, options.chop)
         comparison = Comparison(duel, shrinks=0 if options.no_shrink else 12)
-        run = compare_streams(comparison, streams, protocols, show_progress)
+        progress = open_progress(sum(protocol in one.protocols for one in streams for protocol in protocols))
+
+        def told(stream: Stream, protocol: int, findings: list[Finding]) -> None:
+            progress.step(f"{stream.name} RESP{protocol}", sum(one.known is None for one in findings))
+
+        try:
+            run = compare_streams(comparison, streams, protocols, told)
+        finally:
+            progress.close()
         run.whole = options.streams is None
         coverage = Coverage(read_grammar(oracle)) if options.coverage is not None else None
     finally:
@@ -147,9 +176,7 @@ def fuzz_streams(options: argparse.Namespace) -> int:
     print(render_fuzz(result))
     result.run.findings = result.findings
     keep(result.run, result.coverage, options)
-    if options.json is not None:
-        options.json.write_text(as_json(result.run), "utf-8")
-    return result.exit_code
+    return write_reports(from_runs([result.run]), options)
 
 
 def keep(run: Run, coverage: Coverage | None, options: argparse.Namespace) -> None:
@@ -170,11 +197,27 @@ def show_fuzz_progress(result: FuzzRun) -> None:
 
 
 def conclude(run: Run, options: argparse.Namespace) -> int:
-    """Print the report, write the JSON, turn the run into an exit code."""
+    """Print the report, write the files that were asked for, turn the run into an exit code."""
     print(render(run, verbose=not options.quiet, limit=options.limit))
-    if options.json is not None:
-        options.json.write_text(as_json(run), "utf-8")
-    return run.exit_code
+    return write_reports(from_runs([run]), options)
+
+
+def run_matrix(options: argparse.Namespace) -> int:
+    """Print a line for each server and write the files. 0 although servers differ: that is what it is asked."""
+    streams = [stream_files.load(path) for path in stream_files.find(options.streams)]
+    result = compare_servers(
+        streams, options.servers, options.oracle, timeout=options.timeout, shrinks=options.shrinks, flush=options.flush
+    )
+    for subject in result.subjects:
+        facts = summary(subject)
+        print(
+            f"{subject.server.title:<20} {percent(subject.score):>8} the same: {facts['failing']:,} of "
+            f"{facts['compared']:,} replies differ, of {facts['kinds']} kinds" + (" (aborted)" * bool(subject.aborted))
+        )
+    for name, why in result.missing.items():
+        print(f"{name:<20} left out: {why}")
+    write_reports(result, options)
+    return COULD_NOT_RUN if any(subject.aborted for subject in result.subjects) else SAME
 
 
 def show_streams(options: argparse.Namespace) -> int:
@@ -189,12 +232,6 @@ def show_streams(options: argparse.Namespace) -> int:
     finally:
         endpoint.stop()
     return SAME
-
-
-def show_progress(stream: Stream, protocol: int, findings: list[Finding]) -> None:
-    if sys.stderr.isatty():
-        mark = f"{len(findings)} differ" if findings else "same"
-        print(f"\r\x1b[K{stream.name} RESP{protocol}: {mark}", end="", file=sys.stderr, flush=True)
 
 
 def list_streams(options: argparse.Namespace) -> int:

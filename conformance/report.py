@@ -1,21 +1,18 @@
 """What a person reads: the table of commands, and each difference with the shortest way to see it again.
 
-Plain text on purpose. A run's data (`Run`) is complete, so that other faces (JSON now; JUnit, HTML, a badge) are drawn
-from it without running anything.
+Plain text on purpose. A run's data (`Run`) is complete, so that other faces (JSON, JUnit, HTML, a badge: reports/) are
+drawn from it without running anything.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from .divergences import Divergence
 from .explain import explain
 from .normalise import command_name
-from .outcome import Outcome
 from .runner import Compared, Verdict
 from .streams import Step, Stream, substitute
 from .wire import quote_command
@@ -253,51 +250,3 @@ def replay_script(stream: Stream, protocol: int) -> str:
         body = "\n".join(lines)
         return f"redis-cli{option} -p PORT <<'EOF'\n{body}\nEOF"
     return stream.to_text().strip()
-
-
-# ---- for programs ------------------------------------------------------------------------------------------------
-
-
-def as_json(run: Run) -> str:
-    """The run as JSON: the table, the findings, what was skipped. Raw bytes stand as latin-1 text."""
-
-    def outcome(one: Outcome) -> dict[str, Any]:
-        return {"raw": one.raw.decode("latin-1"), "end": one.end, "detail": one.detail, "shown": one.shown()}
-
-    def finding(one: Finding) -> dict[str, Any]:
-        step = one.compared.step
-        return {
-            "stream": one.verdict.stream.name,
-            "file": one.verdict.stream.path,
-            "line": step.line,
-            "protocol": one.verdict.protocol,
-            "command": row_name(step),
-            "argv": [word.decode("latin-1") for word in step.argv],
-            "rule": one.compared.rule,
-            "note": one.compared.note,
-            "oracle": outcome(one.compared.oracle),
-            "subject": outcome(one.compared.subject),
-            "known": one.known.title if one.known else None,
-            "replay": replay_script(one.shortest, one.verdict.protocol) if one.shortest else None,
-        }
-
-    table = {
-        name: {"compared": row.compared, "differing": row.differing, "known": row.known}
-        for name, row in rows(run).items()
-    }
-    document = {
-        "oracle": run.oracle,
-        "subject": run.subject,
-        "exit_code": run.exit_code,
-        "commands": table,
-        "findings": [finding(one) for one in run.findings],
-        "obsolete_divergences": [one.title for one in run.obsolete],
-        "skipped": {
-            f"{verdict.stream.name} RESP{verdict.protocol}": verdict.skipped
-            for verdict in run.verdicts
-            if verdict.skipped
-        },
-        "unsupported": run.unsupported,
-        "not_exercised": sorted(run.subject_commands - set(table)),
-    }
-    return json.dumps(document, indent=1) + "\n"

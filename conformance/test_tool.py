@@ -17,7 +17,8 @@ from .endpoints import RECIPES, Endpoint, EndpointError, Recipe, attach, find_pr
 from .explain import explain
 from .normalise import doubtful, equal, load_rules
 from .outcome import Outcome
-from .report import as_json, render, replay_script
+from .report import render, replay_script
+from .reports.result import from_runs, to_json
 from .runner import Duel
 from .shrink import minimise
 from .streams import Step, StreamError, parse, split_words, substitute
@@ -329,7 +330,7 @@ def test_a_known_difference_passes_and_an_obsolete_one_fails(oracle: Endpoint, s
     assert [finding.known for finding in run.findings] == [known]
     assert run.obsolete == [lie]
     assert run.exit_code == 1
-    assert json.loads(as_json(run))["obsolete_divergences"] == ["never true"]
+    assert json.loads(to_json(from_runs([run])))["subjects"][0]["obsolete"] == ["never true"]
     assert "never true" in render(run)
 
 
@@ -357,7 +358,8 @@ def test_exit_codes(oracle: Endpoint, second_oracle: Endpoint, tmp_path: Path) -
     servers = ["--oracle", oracle.where, "--subject", second_oracle.where, "--flush"]
     report = tmp_path / "run.json"
     assert main(["run", *servers, "--streams", str(same), "--json", str(report)]) == 0
-    assert json.loads(report.read_text())["commands"]["GET"]["compared"] == {"2": 1, "3": 1}
+    cells = json.loads(report.read_text())["subjects"][0]["cells"]["GET"]
+    assert [cells[protocol]["compared"] for protocol in ("2", "3")] == [1, 1]
     assert main(["run", *servers, "--streams", str(other)]) == 1
     assert main(["run", *servers, "--streams", str(tmp_path / "none.stream")]) == 2
 

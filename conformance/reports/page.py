@@ -1,0 +1,282 @@
+"""The HTML report: one file that holds everything, so that it can be mailed, kept by CI and opened from a disk.
+
+A matrix (command x server x protocol) and, below it, every difference: what was sent, both answers readable and raw,
+their bytes side by side, and lines that show it again. Differences of one kind are told once, the others listed with
+their places. It is all plain HTML: without JavaScript the page is complete, with it (page.js) it can be filtered and
+searched. States are told by a sign and a word, not by colour alone; colours follow the reader's light or dark setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+from .bytediff import diff, escaped, first_difference
+from .result import STATES, Answer, Cell, Difference, Played, Result, Subject, percent, summary
+
+FOLDER = Path(__file__).parent
+# Class and sign of a state; the sign is drawn by the style sheet, the word stands in the page.
+CLASSES = {"same": "s", "differs": "d", "known": "k", "unsupported": "u", "not exercised": "n"}
+MEANINGS = {
+    "same": "every reply compared is the same",
+    "differs": "a reply differs",
+    "known": "differs, and we know why that is right",
+    "unsupported": "the server does not know the command",
+    "not exercised": "no stream sends it yet",
+}
+ROWS = {
+    "(state)": "keys, types, values, encodings and times to live after each stream",
+    "(raw)": "bytes sent as they stand",
+    "(await)": "replies that came later: of blocked clients, or pushed",
+    "(wait)": "conditions that were awaited",
+    "(unknown)": "commands that the oracle does not know either",
+}
+SHOWN, SHOWN_RAW, MOST_ALIKE, SCRIPT = 900, 500, 12, 2500
+
+
+def to_html(result: Result) -> str:
+    """The page."""
+    title = "Conformance with " + result.oracle.title
+    return "\n".join(
+        (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{escape(title)}</title>\n<style>\n{(FOLDER / 'page.css').read_text('utf-8')}</style>",
+            "</head>\n<body>",
+            '<a class="skip" href="#matrix">To the matrix</a>',
+            *_head(result, title),
+            '<main>\n<section aria-labelledby="matrix">\n<h2 id="matrix">Matrix</h2>',
+            *_controls(result),
+            *_matrix(result),
+            '</section>\n<section aria-labelledby="differences">\n<h2 id="differences">Differences</h2>',
+            *_differences(result),
+            "</section>\n</main>",
+            f"<script>\n{(FOLDER / 'page.js').read_text('utf-8')}</script>\n</body>\n</html>\n",
+        )
+    )
+
+
+def anchor(*words: str) -> str:
+    """An id for the words; names of commands may hold anything."""
+    return "-".join(re.sub(r"[^a-z0-9]+", "_", word.lower()).strip("_") or f"x{word.encode().hex()}" for word in words)
+
+
+# ---- head --------------------------------------------------------------------------------------------------------
+
+
+def _head(result: Result, title: str) -> Iterator[str]:
+    when = f' <time datetime="{escape(result.created)}">{escape(result.created[:10])}</time>' if result.created else ""
+    yield f"<header>\n<h1>{escape(title)}</h1>"
+    yield (
+        "<p>The same bytes went to each server and to the oracle, under RESP2 and RESP3; whatever came back "
+        f"differently is below.{when}</p>\n"
+        '<ul class="cards">'
+    )
+    for subject in result.subjects:
+        yield from _card(subject)
+    for name, why in result.missing.items():
+        yield f'<li class="card absent"><h2>{escape(name)}</h2><p>{escape(why)}</p></li>'
+    yield "</ul>\n</header>"
+
+
+def _card(subject: Subject) -> Iterator[str]:
+    facts = summary(subject)
+    names = _commands(subject)
+    counts = {state: sum(_worst(cells) == state for cells in names.values()) for state in STATES}
+    bar = "".join(
+        f'<span class="{CLASSES[state]}" style="flex:{count}"></span>' for state, count in counts.items() if count
+    )
+    words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    yield f'<li class="card"><h2>{escape(subject.server.title)}</h2><p class="score">{percent(subject.score)}</p>'
+    alike = f" of {facts['kinds']} kinds" if facts["kinds"] else ""
+    tolerated = f", {facts['in_baseline']} in the baseline" if facts["in_baseline"] else ""
+    known = f", {facts['known']} known" if facts["known"] else ""
+    yield f"<p>{facts['compared']:,} replies compared, {facts['failing']:,} differ{alike}{known}{tolerated}</p>"
+    yield f'<div class="bar" aria-hidden="true">{bar}</div><p class="small">Commands: {words}.</p>'
+    if subject.aborted:
+        yield f'<p class="bad">Could not go on: {escape(subject.aborted)}</p>'
+    for entry in subject.obsolete:
+        yield f'<p class="bad">Known difference that no longer differs: {escape(entry)}</p>'
+    yield "</li>"
+
+
+def _commands(subject: Subject) -> dict[str, dict[str, Cell]]:
+    return {name: cells for name, cells in subject.cells.items() if not name.startswith("(")}
+
+
+def _worst(cells: dict[str, Cell]) -> str:
+    """The state of a command: the worst of its protocols."""
+    order = ("differs", "unsupported", "known", "same", "not exercised")
+    return min((cell.state for cell in cells.values()), key=order.index)
+
+
+# ---- matrix ------------------------------------------------------------------------------------------------------
+
+
+def _controls(result: Result) -> Iterator[str]:
+    groups = sorted(set(result.groups.values()))
+    yield '<form class="controls" role="search" hidden>'
+    yield '<label>Search <input type="search" id="q" placeholder="command, reply, stream"></label>'
+    yield _select("state", "State", "any", [(CLASSES[state], state) for state in STATES])
+    servers = [(str(n), subject.server.title) for n, subject in enumerate(result.subjects)]
+    if len(servers) > 1:
+        yield _select("server", "Server", "all", servers)
+    if groups:
+        yield _select("group", "Group", "all", [(group, group) for group in groups])
+    yield '<label class="check"><input type="checkbox" id="idle"> also what was not exercised</label>'
+    yield '<output id="count" aria-live="polite"></output></form>'
+    yield '<ul class="legend">'
+    for state in STATES:
+        yield f'<li><span class="cell {CLASSES[state]}"></span><b>{state}</b> {MEANINGS[state]}</li>'
+    yield "</ul>"
+
+
+def _select(name: str, label: str, every: str, options: list[tuple[str, str]]) -> str:
+    inner = "".join(f'<option value="{escape(value)}">{escape(text)}</option>' for value, text in options)
+    return f'<label>{label} <select id="{name}"><option value="">{every}</option>{inner}</select></label>'
+
+
+def _matrix(result: Result) -> Iterator[str]:
+    yield '<div class="scroll" tabindex="0" role="region" aria-labelledby="matrix">\n<table id="grid">\n<thead>'
+    heads = "".join(f'<th colspan="2" scope="colgroup">{escape(one.server.title)}</th>' for one in result.subjects)
+    yield f'<tr><th rowspan="2" scope="col">command</th>{heads}</tr>'
+    protocols = '<th scope="col"><abbr title="RESP2">2</abbr></th><th scope="col"><abbr title="RESP3">3</abbr></th>'
+    yield f"<tr>{protocols * len(result.subjects)}</tr>\n</thead>\n<tbody>"
+    names = sorted({name for subject in result.subjects for name in subject.cells})
+    for name in names:
+        group = escape(result.groups.get(name.split(" ")[0], ""))
+        hint = f' title="{escape(ROWS[name])}"' if name in ROWS else ""
+        cells = "".join(
+            _cell(name, subject, protocol) for subject in result.subjects for protocol in ("2", "3")
+        )
+        yield f'<tr data-g="{group}"><th scope="row"{hint}>{escape(name)}</th>{cells}</tr>'
+    yield "</tbody>\n</table>\n</div>"
+
+
+def _cell(name: str, subject: Subject, protocol: str) -> str:
+    cell = subject.cells.get(name, {}).get(protocol, Cell())
+    word = f"<b>{cell.state}</b>"
+    kind = CLASSES[cell.state]
+    if not cell.compared:
+        return f'<td class="{kind}">{word}</td>'
+    told = [f"{cell.compared} compared"]
+    told += [f"{cell.differing} differ"] if cell.differing else []
+    told += [f"{cell.known} known"] if cell.known else []
+    hint = f' title="{", ".join(told)}"'
+    if cell.differing or cell.known:
+        place = anchor(name, subject.server.name)
+        return f'<td class="{kind}"{hint}><a href="#{place}">{word}</a></td>'
+    return f'<td class="{kind}"{hint}>{word}</td>'
+
+
+# ---- differences -------------------------------------------------------------------------------------------------
+
+
+def _differences(result: Result) -> Iterator[str]:
+    by_command: dict[str, dict[int, list[Difference]]] = {}
+    for number, subject in enumerate(result.subjects):
+        for one in subject.differences:
+            by_command.setdefault(one.command, {}).setdefault(number, []).append(one)
+    if not by_command:
+        yield "<p>None.</p>"
+    lessons = {played.stream: played for subject in result.subjects for played in subject.streams}
+    for command, by_server in sorted(by_command.items()):
+        group = escape(result.groups.get(command.split(" ")[0], ""))
+        yield f'<section class="command" data-g="{group}" id="{anchor(command)}"><h3>{escape(command)}</h3>'
+        for number, differences in by_server.items():
+            subject = result.subjects[number]
+            place = anchor(command, subject.server.name)
+            title = escape(subject.server.title)
+            yield f'<div class="server" data-s="{number}" id="{place}"><h4>{title} <span>{len(differences)}</span></h4>'
+            kinds: dict[tuple[str, str, bool], list[Difference]] = {}
+            for one in differences:
+                kinds.setdefault((one.kind, one.known, one.baseline), []).append(one)
+            for first, *others in kinds.values():
+                yield from _difference(result, subject, first, others, lessons)
+            yield "</div>"
+        yield "</section>"
+
+
+def _difference(
+    result: Result, subject: Subject, one: Difference, others: list[Difference], lessons: dict[str, Played]
+) -> Iterator[str]:
+    state = "known" if one.known else "unsupported" if one.unsupported else "differs"
+    name = subject.server.name
+    also = f' <span class="also">and {len(others)} alike</span>' if others else ""
+    tolerated = ' <span class="also">in the baseline</span>' if one.baseline else ""
+    yield f'<details class="diff" id="{_own(name, one)}" data-k="{CLASSES[state]}">'
+    yield (
+        f'<summary><span class="cell {CLASSES[state]}"><b>{state}</b></span> '
+        f"<code>{escape(_cut(one.sent, 160))}</code> "
+        f'<span class="place">{escape(one.place)} RESP{one.protocol}</span>{also}{tolerated}</summary>'
+    )
+    if one.known:
+        yield f'<p class="why"><b>{escape(one.known)}.</b> {escape(one.reason)}</p>'
+    if one.note:
+        yield f"<p>{escape(one.note)}</p>"
+    yield '<div class="both">'
+    yield from _answer(result.oracle.title, one.oracle)
+    yield from _answer(subject.server.title, one.subject)
+    yield "</div>"
+    for line in one.explained:
+        yield f'<p class="explained">{escape(_cut(line, 400))}</p>'
+    if one.compared_by != "exact":
+        yield f'<p class="small">Compared by the rule <code>{escape(one.compared_by)}</code>.</p>'
+    if one.oracle.raw and one.subject.raw and one.oracle.raw != one.subject.raw:
+        yield from _bytes(one)
+    if one.script:
+        yield from _again(one, lessons)
+    yield from _alike(name, others)
+    yield f'<p class="small">Identifier: <code>{escape(one.id)}</code></p></details>'
+
+
+def _answer(title: str, answer: Answer) -> Iterator[str]:
+    yield f"<div><h5>{escape(title)}</h5><pre>{escape(_cut(answer.shown, SHOWN))}</pre>"
+    if answer.raw:
+        more = f" ... ({answer.size:,} bytes)" if answer.size > SHOWN_RAW else ""
+        yield f'<pre class="raw">{escape(escaped(answer.raw[:SHOWN_RAW]))}{more}</pre>'
+    yield "</div>"
+
+
+def _bytes(one: Difference) -> Iterator[str]:
+    at = first_difference(one.oracle.raw, one.subject.raw)
+    yield f"<h5>Bytes: {one.oracle.size:,} and {one.subject.size:,}, the first difference at {at:,}</h5>"
+    lines = []
+    for line in diff(one.oracle.raw, one.subject.raw):
+        inner = escape(_cut(line.before, 200))
+        inner += f"<mark>{escape(_cut(line.differs, 200))}</mark>" if line.differs else ""
+        inner += escape(_cut(line.after, 100))
+        kind = {"-": "minus", "+": "plus", "~": "gap", " ": "both-sides"}[line.sign]
+        sign = "…" if line.sign == "~" else line.sign
+        lines.append(f'<span class="{kind}">{sign} {inner}</span>')
+    yield '<pre class="bytes">' + "\n".join(lines) + "</pre>"
+
+
+def _again(one: Difference, lessons: dict[str, Played]) -> Iterator[str]:
+    what = "the shortest that still differs" if one.shrunk else "the stream up to here"
+    how = "paste it into a shell" if one.paste_able else "save it as x.stream and run it with --streams x.stream"
+    yield f'<h5>Again ({what}; {how})</h5><div class="again"><pre>{escape(_cut(one.script, SCRIPT))}</pre></div>'
+    played = lessons.get(one.stream)
+    if played is not None and played.teaches:
+        yield f'<p class="small">The stream <code>{escape(one.stream)}</code>: {escape(_cut(played.teaches, 300))}</p>'
+
+
+def _alike(name: str, others: list[Difference]) -> Iterator[str]:
+    if not others:
+        return
+    yield '<h5>Alike</h5><ul class="alike">'
+    for number, other in enumerate(others):
+        sent = f" <code>{escape(_cut(other.sent, 60))}</code>" if number < MOST_ALIKE else ""
+        yield f'<li id="{_own(name, other)}">{escape(other.place)} RESP{other.protocol}{sent}</li>'
+    yield "</ul>"
+
+
+def _own(server: str, one: Difference) -> str:
+    return f"{anchor(server)}-{one.id}"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]} ... ({len(text):,} characters)"
