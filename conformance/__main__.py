@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 from . import streams as stream_files
+from . import trace
 from .artefacts import write_artefacts
 from .compare import Comparison, compare_streams
 from .coverage import Coverage
-from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
+from .endpoints import EndpointError, open_endpoint, open_wish
 from .fuzz import FuzzRun, fuzz, fuzz_by_hypothesis, render_fuzz
 from .generate import Generator
 from .grammar import read_grammar
@@ -24,13 +25,19 @@ from .reports.options import add_reports, write_reports
 from .reports.progress import open_progress
 from .reports.result import from_json, from_runs, percent, summary
 from .runner import Duel, play
+from .servers import add_servers, epilog, guide, open_live, open_servers, wish
 from .streams import Stream, StreamError
 
 SAME, DIFFERENT, COULD_NOT_RUN = 0, 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    given = vars(options)
+    if "subject" in given and given["subject"] is None and given.get("record") is None:
+        print(guide(parser.prog))
+        return COULD_NOT_RUN
     try:
         return int(options.action(options))
     except (EndpointError, StreamError, OSError, ValueError) as error:
@@ -41,14 +48,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    program = Path(sys.argv[0]).name
     parser = argparse.ArgumentParser(
-        prog="python -m conformance", description="Two servers, the same bytes, every difference."
+        prog=program if program == "redis-conformance" else "python -m conformance",
+        description="Two servers, the same bytes, every difference.",
+        epilog=epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = parser.add_subparsers(required=True, metavar="run | fuzz | matrix | report | show | list")
+    actions = parser.add_subparsers(required=True, title="what to do", metavar="ACTION")
     run = actions.add_parser("run", help="run curated streams against two servers")
     add_endpoints(run)
     run.add_argument("--streams", nargs="+", type=Path, metavar="PATH", help="files, folders or names (string/set)")
     run.add_argument("--protocol", choices=("2", "3", "both"), default="both")
+    run.add_argument("--record", type=Path, metavar="FILE.trace", help="write the oracle's answers, to replay them")
     run.set_defaults(action=run_streams)
     fuzz_parser = actions.add_parser("fuzz", help="run generated streams against two servers")
     add_endpoints(fuzz_parser)
@@ -80,10 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_endpoints(parser: argparse.ArgumentParser) -> None:
-    names = ", ".join(NAMES)
-    parser.add_argument("--subject", default="mini_redis", help=f"HOST:PORT or one of {names} (default mini_redis)")
-    parser.add_argument("--oracle", default="redis-8.2", help=f"HOST:PORT or one of {names} (default redis-8.2)")
-    parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
+    add_servers(parser)
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="how long a reply is awaited")
     parser.add_argument("--artefacts", type=Path, metavar="DIR", help="differences as scripts, streams and byte diffs")
     parser.add_argument(
@@ -111,22 +120,18 @@ def add_matrix(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     matrix.set_defaults(action=run_matrix)
 
 
-def open_both(options: argparse.Namespace) -> tuple[Endpoint, Endpoint]:
-    oracle = open_endpoint(options.oracle, options.flush)
-    try:
-        return oracle, open_endpoint(options.subject, options.flush)
-    except BaseException:
-        oracle.stop()
-        raise
-
-
 def run_streams(options: argparse.Namespace) -> int:
     streams = [stream_files.load(path) for path in stream_files.find(options.streams)]
     protocols = (2, 3) if options.protocol == "both" else (int(options.protocol),)
-    oracle, subject = open_both(options)
+    if options.record is not None:
+        record(streams, protocols, options)
+        if options.subject is None:
+            return SAME
+    oracle, subject = open_servers(options)
     try:
-        duel = Duel(oracle, subject, options.timeout, options.chop)
-        comparison = Comparison(duel, shrinks=0 if options.no_shrink else 12)
+        duel = trace.duel(oracle, subject, options.timeout, options.chop)
+        shrinks = 0 if options.no_shrink or trace.is_trace(options.oracle) else 12
+        comparison = Comparison(duel, shrinks=shrinks)
         progress = open_progress(sum(protocol in one.protocols for one in streams for protocol in protocols))
 
         def told(stream: Stream, protocol: int, findings: list[Finding]) -> None:
@@ -149,8 +154,22 @@ def run_streams(options: argparse.Namespace) -> int:
     return code
 
 
+def record(streams: list[Stream], protocols: tuple[int, ...], options: argparse.Namespace) -> None:
+    """Write the golden trace of what the oracle answers."""
+    if trace.is_trace(options.oracle):
+        raise EndpointError("--record needs an oracle that answers, not another recording")
+    if not trace.is_trace(options.record.name):
+        raise EndpointError(f"--record {options.record}: call it FILE.trace or FILE.trace.gz")
+    oracle = open_wish(wish(options, "oracle"))
+    try:
+        count = trace.save(options.record, trace.record(oracle, streams, protocols, options.timeout))
+    finally:
+        oracle.stop()
+    print(f"wrote {options.record}: {count} streams as {oracle.title} answers them")
+
+
 def fuzz_streams(options: argparse.Namespace) -> int:
-    oracle, subject = open_both(options)
+    oracle, subject = open_live(options)
     try:
         comparison = Comparison(Duel(oracle, subject, options.timeout, options.chop))
         wanted = [word.strip().replace("|", " ") for word in options.commands.split(",") if word.strip()]
@@ -161,7 +180,7 @@ def fuzz_streams(options: argparse.Namespace) -> int:
             print(generator.stream(options.only or 0)[0].to_text(), end="")
             return SAME
         replay = (
-            f"python -m conformance fuzz --subject {options.subject} --oracle {options.oracle}"
+            f"python -m conformance fuzz --subject {subject.name} --oracle {oracle.name}"
             f" --commands {options.commands!r} --seed {options.seed}"
         )
         plan = comparison, generator, Coverage(grammar)

@@ -16,7 +16,7 @@ GONE = "the server does not answer after the stream"
 class Outcome:
     """What one server did with one step: the frames that came, and how it ended if not well.
 
-    `end` is empty, `closed`, `timeout`, `garbage` or `died`.
+    `end` is empty, `closed`, `timeout`, `garbage`, `died`, or `early`: a reply came before its turn.
     """
 
     frames: tuple[Reply, ...] = ()
@@ -30,7 +30,8 @@ class Outcome:
     def shown(self) -> str:
         parts = [as_text(frame) for frame in self.frames]
         if self.end:
-            parts.append({"closed": "(connection closed)", "timeout": "(no reply)"}.get(self.end, f"({self.end})"))
+            ends = {"closed": "(connection closed)", "timeout": "(no reply)", "early": "(before its turn)"}
+            parts.append(ends.get(self.end, f"({self.end})"))
         if self.detail:
             parts.append(self.detail)
         return "\n".join(parts) or "(nothing)"

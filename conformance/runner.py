@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .endpoints import Endpoint, EndpointError, count_keys
 from .gaps import Gaps
@@ -201,7 +202,9 @@ class Session:
             case "wait":
                 return self._guarded(lambda got: self._wait(step, got))
             case "until":
-                return self._guarded(lambda got: self._until_blocked(step.client))
+                outcome = self._guarded(lambda got: self._until_blocked(step.client))
+                early = None if outcome.end else self.client(step.client).early()
+                return outcome if early is None else Outcome((early,), "early")
             case "await":
                 return self._guarded(lambda got: self._await(step, got))
             case _:
@@ -320,6 +323,24 @@ def _partial(error: Exception) -> str:
     return repr(data) if isinstance(data, bytes) and data else ""
 
 
+class Side(Protocol):
+    """What a Duel asks of a server: a Session, or a recorded one (trace.py)."""
+
+    endpoint: Endpoint
+
+    def prepare(self, stream: Stream) -> None: ...
+
+    def begin(self, step: Step) -> str: ...
+
+    def finish(self, step: Step, frames: int) -> Outcome: ...
+
+    def leftovers(self) -> dict[str, Outcome]: ...
+
+    def snapshot(self) -> Snapshot: ...
+
+    def leave(self) -> bool: ...
+
+
 # ---- two endpoints -----------------------------------------------------------------------------------------------
 
 
@@ -332,6 +353,7 @@ class Duel:
     timeout: float = 10.0
     chopped: bool = False
     rules: Rules = field(default_factory=load_rules)
+    least_slack_ms: int = 2
     gaps: Gaps = field(init=False)
     _abilities: dict[tuple[str, str], bool] = field(default_factory=dict)
 
@@ -350,24 +372,22 @@ class Duel:
                 break
         return verdict
 
-    def _run(self, stream: Stream, protocol: int, check_state: bool) -> Verdict:
-        verdict = Verdict(stream, protocol)
-        if reason := self.unfit(stream) or self.gaps.unfit(stream):
+    def _run(self, stream: Stream, protocol: int, check_state: bool, whole: Stream | None = None) -> Verdict:
+        """Once. `whole` is the stream as it was written, where `stream` is only its beginning."""
+        verdict = Verdict(stream, protocol, slack_ms=self.least_slack_ms)
+        if reason := self.unfit(whole or stream, protocol) or self.gaps.unfit(stream):
             verdict.skipped = reason
             return verdict
         stream, verdict.left_out = self.gaps.shared(stream)
         verdict.stream = stream
         now_ms = time.time_ns() // 1_000_000
-        sides: list[Session] = []
-        # Both or none: what is sent must be the same, since servers count it.
-        numbered = not (self.oracle.owned and self.subject.owned)
+        sides: list[Side] = []
         try:
             for endpoint in (self.oracle, self.subject):
                 if not endpoint.alive():
                     endpoint.restart()
-                chopped = self.chopped and endpoint is self.subject
                 try:
-                    sides.append(Session(endpoint, protocol, stream.handshake, now_ms, self.timeout, chopped, numbered))
+                    sides.append(self.side(endpoint, stream, protocol, now_ms))
                     sides[-1].prepare(stream)
                 except (OSError, WireClosed, WireTimeout, WireGarbage) as error:
                     raise EndpointError(f"{endpoint.title} at {endpoint.where} does not answer: {error!r}") from error
@@ -386,7 +406,14 @@ class Duel:
                     side.endpoint.restart()
         return verdict
 
-    def unfit(self, stream: Stream) -> str:
+    def side(self, endpoint: Endpoint, stream: Stream, protocol: int, now_ms: int) -> Side:
+        """The stream's clients on one of the two."""
+        # Both or none ask for their ids: what is sent must be the same, since servers count it.
+        numbered = not (self.oracle.owned and self.subject.owned)
+        chopped = self.chopped and endpoint is self.subject
+        return Session(endpoint, protocol, stream.handshake, now_ms, self.timeout, chopped, numbered)
+
+    def unfit(self, stream: Stream, protocol: int) -> str:
         """Why the stream does not apply to this pair; empty when it does."""
         for what, detail in stream.needs:
             if what == "version":
@@ -409,7 +436,7 @@ class Duel:
             connection.close()
         return self._abilities[key]
 
-    def _steps(self, stream: Stream, oracle: Session, subject: Session, verdict: Verdict) -> None:
+    def _steps(self, stream: Stream, oracle: Side, subject: Side, verdict: Verdict) -> None:
         queued: dict[str, list[str]] = {}
         for step in stream.steps:
             began = time.monotonic()
@@ -428,11 +455,15 @@ class Duel:
             if not one.same and (one.note or outcomes[0].end or outcomes[1].end):
                 break
 
+    def rule_for(self, step: Step) -> str:
+        """How the step's replies are compared."""
+        return step.rule or self.rules.for_command(step.argv)
+
     def judge(
         self, step: Step, oracle: Outcome, subject: Outcome, queue: list[str] | None = None, slack_ms: int = 0
     ) -> Compared:
         """Compare two outcomes. `queue` holds the rules of the commands that an EXEC is about to answer."""
-        rule = step.rule or self.rules.for_command(step.argv)
+        rule = self.rule_for(step)
         same = oracle.end == subject.end and len(oracle.frames) == len(subject.frames)
         doubt = same
         if same and step.verb == "scan":
@@ -450,7 +481,7 @@ class Duel:
         inner = tuple(queue) if queue is not None and command_name(step.argv) == "EXEC" else ()
         return Compared(step, oracle, subject, rule, same, note, doubt and not same and not note, inner)
 
-    def _leftovers(self, oracle: Session, subject: Session, verdict: Verdict) -> None:
+    def _leftovers(self, oracle: Side, subject: Side, verdict: Verdict) -> None:
         left, right = oracle.leftovers(), subject.leftovers()
         for name, outcome in left.items():
             other = right.get(name, Outcome())
@@ -459,7 +490,7 @@ class Duel:
                 step = Step("call", name, (b"PING",), line=_last_line(verdict))
                 verdict.compared.append(Compared(step, outcome, other, "exact", False, LEFT_OVER))
 
-    def _state(self, stream: Stream, oracle: Session, subject: Session, verdict: Verdict) -> None:
+    def _state(self, stream: Stream, oracle: Side, subject: Side, verdict: Verdict) -> None:
         differences = list(compare_state(oracle.snapshot(), subject.snapshot(), verdict.slack_ms))
         for text_oracle, text_subject, what, doubt in differences or [(Outcome(), Outcome(), (), False)]:
             step = Step("state", "", what, line=_last_line(verdict))

@@ -142,6 +142,23 @@ class Connection:
             return self.pushes.pop(0)
         return self._frame(time.monotonic() + (self.timeout if timeout is None else timeout))
 
+    def early(self) -> Reply | None:
+        """A reply that is here already, although nobody has awaited it yet. Pushes on the way are collected."""
+        self._socket.settimeout(0)
+        try:
+            while chunk := self._socket.recv(1 << 18):
+                self._buffer += chunk
+        except (BlockingIOError, ConnectionResetError):
+            pass
+        finally:
+            self._socket.settimeout(self.timeout)
+        while self._buffer:
+            frame = self._frame(time.monotonic() + self.timeout)
+            if frame.kind != ">":
+                return frame
+            self.pushes.append(frame)
+        return None
+
     # ---- one frame ------------------------------------------------------------------------------------------------
 
     def _frame(self, deadline: float) -> Reply:
@@ -208,6 +225,13 @@ class Connection:
             self._eof = True
             raise WireClosed(bytes(self._buffer[:80]))
         self._buffer += chunk
+
+
+def parse_reply(data: bytes) -> Reply:
+    """One frame that is at hand whole. WireClosed when it is cut, WireGarbage when it is none."""
+    connection = Connection.__new__(Connection)
+    connection._buffer, connection._eof = bytearray(data), True
+    return connection._parse(0, 0.0)[0]
 
 
 # ---- for people --------------------------------------------------------------------------------------------------
