@@ -11,9 +11,16 @@ _NARROW, _WIDE = "iljtfrI.,:;|!'()[] ", "mwMW%@"
 
 
 def to_badge(result: Result) -> str:
-    """`conformance 98.7 % | redis 8.2.3` as SVG. Green from 99 %, amber from 90 %, else red; the figure says it too."""
+    """`conformance 98.7 % | redis 8.2.3` as SVG: of the replies compared. What is unsupported is said beside it.
+
+    Green from 99 %, amber from 90 %, else red; the figure says it too.
+    """
     subject = result.subjects[0]
     left, right = f"conformance {percent(subject.score)}", result.oracle.title
+    commands = subject.commands
+    if commands["unsupported"]:
+        there = sum(commands.values())
+        right += f", {there - commands['unsupported']} of {there} commands"
     colour = "#1a7f37" if subject.score >= 99 else "#8a6100" if subject.score >= 90 else "#b3261e"
     a, b = width(left) + 16, width(right) + 16
     label = escape(f"{left} compared with {right}")

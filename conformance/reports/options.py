@@ -12,6 +12,7 @@ from .markdown import to_markdown
 from .page import to_html
 from .result import Result, to_json
 
+BRIEF = 3
 FACES = {
     "json": (to_json, "the whole run as data (schema: conformance/reports/result.py)"),
     "junit": (to_junit, "JUnit XML, for CI: one testcase for each stream and protocol"),
@@ -26,6 +27,7 @@ def add_reports(parser: argparse.ArgumentParser, baseline: bool = True) -> None:
     group = parser.add_argument_group("reports")
     for face, (_, text) in FACES.items():
         group.add_argument(f"--{face}", type=Path, metavar="FILE", help=f"write {text}")
+    group.add_argument("--brief", action="store_true", help="HTML: three kinds for each command, the others in a line")
     if baseline:
         group.add_argument("--baseline", type=Path, metavar="FILE", help="fail only for what is not in this file")
         group.add_argument("--update-baseline", action="store_true", help="write the differences into --baseline")
@@ -41,5 +43,6 @@ def write_reports(result: Result, options: argparse.Namespace) -> int:
         path: Path | None = getattr(options, face, None)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(draw(result), "utf-8")
+            brief = face == "html" and options.brief
+            path.write_text(to_html(result, BRIEF) if brief else draw(result), "utf-8")
     return result.exit_code

@@ -6,7 +6,7 @@ const rows = [...document.querySelectorAll("#grid tbody tr")].map((row) => ({
   row,
   group: row.dataset.g,
   name: row.firstElementChild.textContent.toLowerCase(),
-  cells: [...row.querySelectorAll("td")].map((cell) => cell.className),
+  cells: [...row.querySelectorAll("td")].flatMap((cell) => Array(cell.colSpan).fill(cell.classList[0])),
 }));
 const sections = [...document.querySelectorAll("section.command")].map((section) => ({
   section,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from .bytediff import diff, escaped, first_difference
+from .bytediff import Line, diff, escaped, first_difference
 from .result import STATES, Answer, Cell, Difference, Played, Result, Subject, percent, summary
 
 FOLDER = Path(__file__).parent
@@ -36,8 +36,8 @@ ROWS = {
 SHOWN, SHOWN_RAW, MOST_ALIKE, SCRIPT = 900, 500, 12, 2500
 
 
-def to_html(result: Result) -> str:
-    """The page."""
+def to_html(result: Result, most_kinds: int = 1000) -> str:
+    """The page. Of each command and server `most_kinds` kinds are told in full, the others in a line each."""
     title = "Conformance with " + result.oracle.title
     return "\n".join(
         (
@@ -52,7 +52,7 @@ def to_html(result: Result) -> str:
             *_controls(result),
             *_matrix(result),
             '</section>\n<section aria-labelledby="differences">\n<h2 id="differences">Differences</h2>',
-            *_differences(result),
+            *_differences(result, most_kinds),
             "</section>\n</main>",
             f"<script>\n{(FOLDER / 'page.js').read_text('utf-8')}</script>\n</body>\n</html>\n",
         )
@@ -84,13 +84,13 @@ def _head(result: Result, title: str) -> Iterator[str]:
 
 def _card(subject: Subject) -> Iterator[str]:
     facts = summary(subject)
-    names = _commands(subject)
-    counts = {state: sum(_worst(cells) == state for cells in names.values()) for state in STATES}
+    counts = subject.commands
     bar = "".join(
         f'<span class="{CLASSES[state]}" style="flex:{count}"></span>' for state, count in counts.items() if count
     )
     words = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    yield f'<li class="card"><h2>{escape(subject.server.title)}</h2><p class="score">{percent(subject.score)}</p>'
+    yield f'<li class="card"><h2>{escape(subject.server.title)}</h2>'
+    yield f'<p class="score">{percent(subject.score)} <span>the same</span></p>'
     alike = f" of {facts['kinds']} kinds" if facts["kinds"] else ""
     tolerated = f", {facts['in_baseline']} in the baseline" if facts["in_baseline"] else ""
     known = f", {facts['known']} known" if facts["known"] else ""
@@ -101,16 +101,6 @@ def _card(subject: Subject) -> Iterator[str]:
     for entry in subject.obsolete:
         yield f'<p class="bad">Known difference that no longer differs: {escape(entry)}</p>'
     yield "</li>"
-
-
-def _commands(subject: Subject) -> dict[str, dict[str, Cell]]:
-    return {name: cells for name, cells in subject.cells.items() if not name.startswith("(")}
-
-
-def _worst(cells: dict[str, Cell]) -> str:
-    """The state of a command: the worst of its protocols."""
-    order = ("differs", "unsupported", "known", "same", "not exercised")
-    return min((cell.state for cell in cells.values()), key=order.index)
 
 
 # ---- matrix ------------------------------------------------------------------------------------------------------
@@ -149,17 +139,23 @@ def _matrix(result: Result) -> Iterator[str]:
     for name in names:
         group = escape(result.groups.get(name.split(" ")[0], ""))
         hint = f' title="{escape(ROWS[name])}"' if name in ROWS else ""
-        cells = "".join(
-            _cell(name, subject, protocol) for subject in result.subjects for protocol in ("2", "3")
-        )
+        cells = "".join(_cells(name, subject) for subject in result.subjects)
         yield f'<tr data-g="{group}"><th scope="row"{hint}>{escape(name)}</th>{cells}</tr>'
     yield "</tbody>\n</table>\n</div>"
+
+
+def _cells(name: str, subject: Subject) -> str:
+    both = subject.cells.get(name, {})
+    one, other = (both.get(protocol, Cell()) for protocol in ("2", "3"))
+    if one.state == other.state and not one.compared and not other.compared:
+        return f'<td class="{CLASSES[one.state]} f" colspan="2"><b>{one.state}</b></td>'
+    return _cell(name, subject, "2") + _cell(name, subject, "3")
 
 
 def _cell(name: str, subject: Subject, protocol: str) -> str:
     cell = subject.cells.get(name, {}).get(protocol, Cell())
     word = f"<b>{cell.state}</b>"
-    kind = CLASSES[cell.state]
+    kind = CLASSES[cell.state] + " f" * (protocol == "2")
     if not cell.compared:
         return f'<td class="{kind}">{word}</td>'
     told = [f"{cell.compared} compared"]
@@ -175,7 +171,7 @@ def _cell(name: str, subject: Subject, protocol: str) -> str:
 # ---- differences -------------------------------------------------------------------------------------------------
 
 
-def _differences(result: Result) -> Iterator[str]:
+def _differences(result: Result, most_kinds: int) -> Iterator[str]:
     by_command: dict[str, dict[int, list[Difference]]] = {}
     for number, subject in enumerate(result.subjects):
         for one in subject.differences:
@@ -194,8 +190,12 @@ def _differences(result: Result) -> Iterator[str]:
             kinds: dict[tuple[str, str, bool], list[Difference]] = {}
             for one in differences:
                 kinds.setdefault((one.kind, one.known, one.baseline), []).append(one)
-            for first, *others in kinds.values():
+            told = sorted(kinds.values(), key=lambda some: (not some[0].shrunk, -len(some)))
+            for first, *others in told[:most_kinds]:
                 yield from _difference(result, subject, first, others, lessons)
+            if told[most_kinds:]:
+                yield f"<h5>Of {len(told) - most_kinds} other kinds</h5>"
+                yield from _places(subject.server.name, [one for some in told[most_kinds:] for one in some])
             yield "</div>"
         yield "</section>"
 
@@ -218,34 +218,36 @@ def _difference(
     if one.note:
         yield f"<p>{escape(one.note)}</p>"
     yield '<div class="both">'
-    yield from _answer(result.oracle.title, one.oracle)
-    yield from _answer(subject.server.title, one.subject)
+    compared = diff(one.oracle.raw, one.subject.raw) if one.oracle.raw and one.subject.raw else []
+    whole = bool(compared) and not any(line.sign == "~" for line in compared)  # the diff shows all of both
+    yield from _answer(result.oracle.title, one.oracle, whole)
+    yield from _answer(subject.server.title, one.subject, whole)
     yield "</div>"
     for line in one.explained:
         yield f'<p class="explained">{escape(_cut(line, 400))}</p>'
     if one.compared_by != "exact":
         yield f'<p class="small">Compared by the rule <code>{escape(one.compared_by)}</code>.</p>'
-    if one.oracle.raw and one.subject.raw and one.oracle.raw != one.subject.raw:
-        yield from _bytes(one)
+    if compared:
+        yield from _bytes(one, compared)
     if one.script:
         yield from _again(one, lessons)
     yield from _alike(name, others)
     yield f'<p class="small">Identifier: <code>{escape(one.id)}</code></p></details>'
 
 
-def _answer(title: str, answer: Answer) -> Iterator[str]:
+def _answer(title: str, answer: Answer, bytes_follow: bool) -> Iterator[str]:
     yield f"<div><h5>{escape(title)}</h5><pre>{escape(_cut(answer.shown, SHOWN))}</pre>"
-    if answer.raw:
+    if answer.raw and not bytes_follow:
         more = f" ... ({answer.size:,} bytes)" if answer.size > SHOWN_RAW else ""
         yield f'<pre class="raw">{escape(escaped(answer.raw[:SHOWN_RAW]))}{more}</pre>'
     yield "</div>"
 
 
-def _bytes(one: Difference) -> Iterator[str]:
+def _bytes(one: Difference, compared: list[Line]) -> Iterator[str]:
     at = first_difference(one.oracle.raw, one.subject.raw)
     yield f"<h5>Bytes: {one.oracle.size:,} and {one.subject.size:,}, the first difference at {at:,}</h5>"
     lines = []
-    for line in diff(one.oracle.raw, one.subject.raw):
+    for line in compared:
         inner = escape(_cut(line.before, 200))
         inner += f"<mark>{escape(_cut(line.differs, 200))}</mark>" if line.differs else ""
         inner += escape(_cut(line.after, 100))
@@ -261,17 +263,27 @@ def _again(one: Difference, lessons: dict[str, Played]) -> Iterator[str]:
     yield f'<h5>Again ({what}; {how})</h5><div class="again"><pre>{escape(_cut(one.script, SCRIPT))}</pre></div>'
     played = lessons.get(one.stream)
     if played is not None and played.teaches:
-        yield f'<p class="small">The stream <code>{escape(one.stream)}</code>: {escape(_cut(played.teaches, 300))}</p>'
+        teaches = escape(_first_sentence(played.teaches))
+        yield f'<p class="small">The stream <code>{escape(one.stream)}</code>: {teaches}</p>'
 
 
 def _alike(name: str, others: list[Difference]) -> Iterator[str]:
     if not others:
         return
-    yield '<h5>Alike</h5><ul class="alike">'
-    for number, other in enumerate(others):
-        sent = f" <code>{escape(_cut(other.sent, 60))}</code>" if number < MOST_ALIKE else ""
-        yield f'<li id="{_own(name, other)}">{escape(other.place)} RESP{other.protocol}{sent}</li>'
+    yield "<h5>Alike</h5>"
+    yield from _places(name, others)
+
+
+def _places(name: str, differences: list[Difference]) -> Iterator[str]:
+    yield '<ul class="alike">'
+    for number, one in enumerate(differences):
+        sent = f" <code>{escape(_cut(one.sent, 60))}</code>" if number < MOST_ALIKE else ""
+        yield f'<li id="{_own(name, one)}">{escape(one.place)} RESP{one.protocol}{sent}</li>'
     yield "</ul>"
+
+
+def _first_sentence(text: str) -> str:
+    return _cut(" ".join(text.split()).split(". ")[0], 200)
 
 
 def _own(server: str, one: Difference) -> str:

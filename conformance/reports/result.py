@@ -164,6 +164,17 @@ class Subject:
         return sum(played.compared for played in self.streams)
 
     @property
+    def commands(self) -> dict[str, int]:
+        """How many of the oracle's commands and subcommands are in which state: the worst of their protocols."""
+        order = ("differs", "unsupported", "known", "same", "not exercised")
+        worst = [
+            min((cell.state for cell in cells.values()), key=order.index)
+            for name, cells in self.cells.items()
+            if not name.startswith("(")
+        ]
+        return {state: worst.count(state) for state in STATES}
+
+    @property
     def score(self) -> float:
         """Percent of the compared replies that are the same; known differences count for neither side."""
         known = sum(bool(one.known) for one in self.differences)
@@ -264,7 +275,8 @@ def _judge(subject: Subject, run: Run) -> None:
         refused[key] = refused.get(key, 0) + one.unsupported
     for command, cells in subject.cells.items():
         for protocol, cell in cells.items():
-            if command in missing or (cell.differing and refused.get((command, protocol)) == cell.differing):
+            refusals = refused.get((command, protocol), 0)
+            if command in missing or (cell.differing and refusals == cell.differing == cell.compared):
                 cell.state = "unsupported"
             elif cell.differing:
                 cell.state = "differs"
@@ -272,6 +284,8 @@ def _judge(subject: Subject, run: Run) -> None:
                 cell.state = "known"
             elif cell.compared:
                 cell.state = "same"
+    for one in subject.differences:  # 6.2 says "unknown subcommand or wrong number of arguments" for either
+        one.unsupported = subject.cells[one.command][str(one.protocol)].state == "unsupported"
 
 
 def _difference(finding: Finding, command: str, sent: str, occurrence: int, run: Run) -> Difference:
@@ -347,7 +361,6 @@ def to_json(result: Result) -> str:
 
 def summary(subject: Subject) -> dict[str, Any]:
     """What one subject comes to."""
-    states = [cell.state for cells in subject.cells.values() for cell in cells.values()]
     return {
         "score": int(subject.score * 10) / 10,
         "compared": subject.compared,
@@ -356,7 +369,7 @@ def summary(subject: Subject) -> dict[str, Any]:
         "kinds": len({one.kind for one in subject.failing}),
         "known": sum(bool(one.known) for one in subject.differences),
         "in_baseline": sum(one.baseline for one in subject.differences),
-        "cells": {state: states.count(state) for state in STATES},
+        "commands": subject.commands,
         "exit_code": subject.exit_code,
     }
 
