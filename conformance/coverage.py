@@ -11,14 +11,14 @@ Never exercised is what a report has to name: zero differences say nothing about
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .grammar import Command, match
 from .hints import load_hints
-from .runner import Compared, Verdict
+from .runner import Verdict
 from .streams import Step
 from .wire import Reply
 
@@ -48,7 +48,7 @@ class Coverage:
 
     def add(self, verdict: Verdict) -> None:
         """Count the commands of a verdict, by the oracle's replies."""
-        for step, reply in executed(verdict.compared):
+        for step, reply in executed(verdict):
             self._count(step, reply)
 
     def _count(self, step: Step, reply: Reply | None) -> None:
@@ -179,23 +179,23 @@ def command_of(grammar: dict[str, Command], argv: tuple[bytes, ...]) -> str | No
     return words[0] if words and words[0] in grammar else None
 
 
-def executed(compared: Iterable[Compared]) -> Iterator[tuple[Step, Reply | None]]:
+def executed(verdict: Verdict) -> Iterator[tuple[Step, Reply | None]]:
     """Each command that the oracle executed, with its reply (None when none came).
 
     What was queued comes when EXEC's reply does; what was discarded, or dropped by WATCH, does not come.
     """
     queued: dict[str, list[Step]] = {}
     waiting: dict[str, list[Step]] = {}
-    for one in compared:
+    for step in verdict.stream.steps:
+        if step.verb == "send":
+            waiting.setdefault(step.client, []).append(step)
+    for one in verdict.compared:
         step, frames = one.step, one.oracle.frames
         if one.note:
             continue
-        if step.verb == "send":
-            waiting.setdefault(step.client, []).append(step)
-            continue
         if step.verb == "await" and waiting.get(step.client):
             step = waiting[step.client].pop(0)
-        if not step.argv or step.verb not in ("call", "scan", "wait", "send"):
+        elif not step.argv or step.verb not in ("call", "scan", "wait"):
             continue
         reply = frames[0] if frames else None
         name = step.argv[0].upper()

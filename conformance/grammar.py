@@ -158,7 +158,7 @@ class _Matcher:
         # A run of optional arguments: any of them may be next, then the others.
         for n in range(run):
             others = (*arguments[:n], *arguments[n + 1 :])
-            for end, taken in self._present(arguments[n], at, told):
+            for end, taken, _ in self._present(arguments[n], at, told):
                 if end > at:
                     for last, rest in self.siblings(others, end, told):
                         yield last, taken + rest
@@ -168,42 +168,43 @@ class _Matcher:
                 yield end, absent + taken
             return
         first = arguments[0]
-        for end, taken in self._present(first, at, told):
+        for end, taken, repeats in self._present(first, at, told):
             counted = told
             if first.name in COUNTS and first.token is None:
                 counted = int(self.words[end - 1])
             elif first.multiple:
-                counted = None
+                # Streams, then as many ids; but arguments after counted keys are free.
+                counted = repeats if told is None else None
             for last, rest in self.siblings(arguments[1:], end, counted):
                 yield last, taken + rest
 
-    def _present(self, argument: Argument, at: int, told: int | None) -> Iterator[tuple[int, Taken]]:
-        """The argument once, or as often as it may be; longest readings first."""
+    def _present(self, argument: Argument, at: int, told: int | None) -> Iterator[tuple[int, Taken, int]]:
+        """The argument once, or as often as it may be, shortest readings first: what can be a token is none of it."""
         if argument.token is not None and argument.kind != "pure-token":
             if not self._is(at, argument.token):
                 return
             at += 1
         if not argument.multiple:
             for end, taken in self._once(argument, at):
-                yield end, (argument.path, *taken)
+                yield end, (argument.path, *taken), 1
             return
         exactly = told if told is not None and argument.token is None else None
         for repeats, end, taken in self._many(argument, at, exactly):
             if exactly is None or repeats == exactly:
                 again = (argument.path + REPEATED,) if repeats > 1 else ()
-                yield end, (argument.path, *again, *taken)
+                yield end, (argument.path, *again, *taken), repeats
 
     def _many(self, argument: Argument, at: int, most: int | None) -> Iterator[tuple[int, int, Taken]]:
         if most is not None and most <= 0:
             return
         for end, taken in self._once(argument, at):
+            yield 1, end, taken
             onward = end
             if argument.multiple_token and argument.token is not None:
                 onward = end + 1 if self._is(end, argument.token) else -1
             if onward >= 0 and end > at and self.visits < PATIENCE:
                 for repeats, last, rest in self._many(argument, onward, None if most is None else most - 1):
                     yield repeats + 1, last, taken + rest
-            yield 1, end, taken
 
     def _once(self, argument: Argument, at: int) -> Iterator[tuple[int, Taken]]:
         self.visits += 1
@@ -214,7 +215,8 @@ class _Matcher:
             case "oneof":
                 tokens_first = sorted(argument.children, key=lambda child: child.token is None)
                 for child in tokens_first:
-                    yield from self._present(child, at, None)
+                    for end, taken, _ in self._present(child, at, None):
+                        yield end, taken
             case "block":
                 yield from self.siblings(argument.children, at, None)
             case kind:

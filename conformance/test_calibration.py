@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 
 import pytest
 
@@ -18,8 +19,8 @@ from .fuzz import fuzz, render_fuzz
 from .generate import Generator
 from .grammar import read_grammar
 from .hints import choose_commands
-from .liar import Liar, Lie
-from .report import render, row_name
+from .liar import EarlyLie, Liar, Lie, honest, in_turn
+from .report import Finding, render, row_name
 from .runner import Duel
 from .wire import Reply
 
@@ -43,7 +44,7 @@ a> EXPIRE k 1000
 b> TTL k
 a> MULTI
 b> SET other 1
-a> GET k
+a> EXISTS k
 a> EXEC
 b> EXISTS k other
 a> GET nosuchkey
@@ -96,15 +97,15 @@ def on(name: bytes, change: bytes | None = None, to: bytes = b"") -> Lie:
 
 
 def silence_get(argv: list[bytes], reply: Reply) -> bytes:
-    return b"" if argv == [b"GET", b"k"] and reply.text == b"11.5" else reply.raw
+    return b"" if argv == [b"GET", b"k"] and reply.kind == "$" and reply.text else reply.raw
 
 
 def answer_twice(argv: list[bytes], reply: Reply) -> bytes:
-    return reply.raw * 2 if argv[0] == b"EXISTS" else reply.raw
+    return reply.raw * 2 if argv[0] == b"EXISTS" and reply.kind == ":" else reply.raw
 
 
 def hang_up(argv: list[bytes], reply: Reply) -> bytes:
-    return b"*1\r\n" if argv[0] == b"EXISTS" else reply.raw
+    return b"*1\r\n" if argv[0] == b"EXISTS" and reply.kind == ":" else reply.raw
 
 
 def another_aggregate(argv: list[bytes], reply: Reply) -> bytes:
@@ -168,7 +169,7 @@ def test_a_lie_is_found_and_shrunk(oracle: Endpoint, second_oracle: Endpoint, na
     assert row_name(findings[0].compared.step) == row or findings[0].compared.note
     shortest = findings[0].shortest
     assert shortest is not None, "the difference did not show again"
-    assert len(shortest.steps) <= 4, shortest.to_text()
+    assert commands_in(shortest) <= 3, shortest.to_text()
 
 
 def test_an_unasked_push_is_found(oracle: Endpoint, second_oracle: Endpoint) -> None:
@@ -196,3 +197,110 @@ def test_a_lie_is_found_by_generated_streams(oracle: Endpoint, second_oracle: En
     assert len(result.findings) == 1
     shortest = result.findings[0].shortest
     assert shortest is not None and len(shortest.steps) <= 3
+
+
+# ---- lies that take several clients ------------------------------------------------------------------------------
+
+QUEUE = streams.parse(
+    b"""# One waits, one pushes, one listens.
+a> SET noise 1
+a>! BLPOP queue 0
+@until a blocked
+b> SET noise 2
+b> RPUSH queue one
+a<
+b> GET noise
+""",
+    "queue",
+)
+NEWS = streams.parse(
+    b"""# A push comes to whoever subscribed.
+@resp3 only
+a> SUBSCRIBE news
+b> SET noise 2
+b> PUBLISH news hello
+a<
+""",
+    "news",
+)
+PIPELINE = streams.parse(
+    rb"""# Two requests in one piece: the replies come in their order.
+a> SET noise 1
+a> SET k 10
+a>raw "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*2\r\n$3\r\nGET\r\n$5\r\nnoise\r\n" #replies 2
+a> GET noise
+""",
+    "pipeline",
+)
+
+
+def too_soon(argv: list[bytes]) -> bytes:
+    """What BLPOP will say, said before anybody has pushed: right, and before its turn."""
+    return b"*2\r\n$5\r\nqueue\r\n$3\r\none\r\n" if argv[0] == b"BLPOP" else b""
+
+
+def drop_push(argv: list[bytes], reply: Reply) -> bytes:
+    return b"" if argv == [b">"] else reply.raw
+
+
+class SwapsReplies:
+    """Keeps the reply to `GET k` back until the next one has gone out."""
+
+    def __init__(self) -> None:
+        self.kept = b""
+
+    def __call__(self, argv: list[bytes], reply: Reply) -> bytes:
+        if argv == [b"GET", b"k"]:
+            self.kept = reply.raw
+            return b""
+        kept, self.kept = self.kept, b""
+        return reply.raw + kept
+
+
+def test_a_dropped_push_is_found(oracle: Endpoint, second_oracle: Endpoint) -> None:
+    finding = found(oracle, second_oracle, NEWS, 3, Lies(drop_push))
+    assert finding.compared.step.verb == "await" and finding.compared.subject.end == "timeout"
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_a_reply_before_its_turn_is_found(oracle: Endpoint, second_oracle: Endpoint, protocol: int) -> None:
+    finding = found(oracle, second_oracle, QUEUE, protocol, Lies(early=too_soon))
+    assert finding.compared.step.verb == "until" and finding.compared.subject.end == "early"
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_replies_in_another_order_are_found(oracle: Endpoint, second_oracle: Endpoint, protocol: int) -> None:
+    finding = found(oracle, second_oracle, PIPELINE, protocol, Lies(SwapsReplies()))
+    assert finding.compared.step.verb == "raw"
+
+
+def test_an_honest_proxy_differs_in_nothing(oracle: Endpoint, second_oracle: Endpoint) -> None:
+    """So that it is the lies that are found, and not the proxy."""
+    with Liar(second_oracle.address) as liar:
+        comparison = Comparison(Duel(oracle, attach(*liar.address, flush=True)), divergences=[])
+        for stream, protocols in ((QUEUE, (2, 3)), (NEWS, (3,)), (PIPELINE, (2, 3)), (STREAM, (2, 3))):
+            for protocol in protocols:
+                assert not comparison.stream(stream, protocol)
+
+
+@dataclass(frozen=True)
+class Lies:
+    lie: Lie = honest
+    early: EarlyLie = in_turn
+
+
+def found(oracle: Endpoint, second_oracle: Endpoint, stream: streams.Stream, protocol: int, lies: Lies) -> Finding:
+    """The first finding, which must have been shrunk to at most three commands."""
+    with Liar(second_oracle.address, lies.lie, lies.early) as liar:
+        subject = attach(*liar.address, flush=True)
+        findings = Comparison(Duel(oracle, subject, timeout=0.4), divergences=[]).stream(stream, protocol)
+    assert liar.told and findings, "the lie was not noticed"
+    shortest = findings[0].shortest
+    assert shortest is not None, "the difference did not show again"
+    assert commands_in(shortest) <= 3, shortest.to_text()
+    return findings[0]
+
+
+def commands_in(stream: streams.Stream) -> int:
+    """What is sent; a barrier and an awaited reply are no commands."""
+    return sum(step.verb in ("call", "send", "raw", "scan") for step in stream.steps)
