@@ -40,11 +40,11 @@ def first_difference(oracle: str, subject: str) -> int:
     return next((n for n in range(shared) if oracle[n] != subject[n]), shared)
 
 
-def diff(oracle: str, subject: str) -> list[Line]:
+def diff(oracle: str, subject: str, most: int = MOST_LINES) -> list[Line]:
     """The lines that differ, with a little of what surrounds them."""
     lines = list(_diff(_lines(oracle), _lines(subject)))
-    more = len(lines) - MOST_LINES
-    return [*lines[:MOST_LINES], Line("~", f"{more} more lines")] if more > 0 else lines
+    more = len(lines) - most
+    return [*lines[:most], Line("~", f"{more} more lines")] if more > 0 else lines
 
 
 def _lines(raw: str) -> list[str]:

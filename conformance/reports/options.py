@@ -9,10 +9,9 @@ from .badge import to_badge
 from .baseline import ratchet
 from .junit import to_junit
 from .markdown import to_markdown
-from .page import to_html
+from .page import BRIEF, to_html
 from .result import Result, to_json
 
-BRIEF = 3
 FACES = {
     "json": (to_json, "the whole run as data (schema: conformance/reports/result.py)"),
     "junit": (to_junit, "JUnit XML, for CI: one testcase for each stream and protocol"),
@@ -27,7 +26,7 @@ def add_reports(parser: argparse.ArgumentParser, baseline: bool = True) -> None:
     group = parser.add_argument_group("reports")
     for face, (_, text) in FACES.items():
         group.add_argument(f"--{face}", type=Path, metavar="FILE", help=f"write {text}")
-    group.add_argument("--brief", action="store_true", help="HTML: three kinds for each command, the others in a line")
+    group.add_argument("--brief", action="store_true", help="HTML: few of each kind, as the site shows it")
     if baseline:
         group.add_argument("--baseline", type=Path, metavar="FILE", help="fail only for what is not in this file")
         group.add_argument("--update-baseline", action="store_true", help="write the differences into --baseline")

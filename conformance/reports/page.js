@@ -26,7 +26,7 @@ const show = (element, on) => element.toggleAttribute("data-off", !on);
 
 function filter() {
   const query = value("q").trim().toLowerCase();
-  const [state, server, group, idle] = [value("state"), value("server"), value("group"), at("idle").checked];
+  const [state, server, group, idle] = [value("state"), value("server"), value("group"), at("idle")?.checked];
   const said = new Set(); // commands with a difference in which the words were found
   for (const { section, group: own, name, servers } of sections) {
     let any = false;

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -33,11 +34,31 @@ ROWS = {
     "(wait)": "conditions that were awaited",
     "(unknown)": "commands that the oracle does not know either",
 }
-SHOWN, SHOWN_RAW, MOST_ALIKE, SCRIPT = 900, 500, 12, 2500
+MOST_ALIKE, SCRIPT = 12, 2500
 
 
-def to_html(result: Result, most_kinds: int = 1000) -> str:
-    """The page. Of each command and server `most_kinds` kinds are told in full, the others in a line each."""
+@dataclass(frozen=True)
+class Detail:
+    """How much is told: kinds for each command and server, places alike, lines of bytes, characters of replies.
+
+    `extras`: identifiers, and what each stream teaches. `idle`: a row in the matrix also for what no stream exercises.
+    """
+
+    kinds: int = 10_000
+    places: int = 10_000
+    lines: int = 40
+    shown: int = 900
+    raw: int = 500
+    extras: bool = True
+    idle: bool = True
+
+
+FULL = Detail()
+BRIEF = Detail(kinds=2, places=2, lines=8, shown=240, raw=160, extras=False, idle=False)
+
+
+def to_html(result: Result, detail: Detail = FULL) -> str:
+    """The page. BRIEF is for a site: of each kind of difference an example, and few of each command."""
     title = "Conformance with " + result.oracle.title
     return "\n".join(
         (
@@ -49,10 +70,10 @@ def to_html(result: Result, most_kinds: int = 1000) -> str:
             '<a class="skip" href="#matrix">To the matrix</a>',
             *_head(result, title),
             '<main>\n<section aria-labelledby="matrix">\n<h2 id="matrix">Matrix</h2>',
-            *_controls(result),
-            *_matrix(result),
+            *_controls(result, detail),
+            *_matrix(result, detail),
             '</section>\n<section aria-labelledby="differences">\n<h2 id="differences">Differences</h2>',
-            *_differences(result, most_kinds),
+            *_differences(result, detail),
             "</section>\n</main>",
             f"<script>\n{(FOLDER / 'page.js').read_text('utf-8')}</script>\n</body>\n</html>\n",
         )
@@ -106,7 +127,7 @@ def _card(subject: Subject) -> Iterator[str]:
 # ---- matrix ------------------------------------------------------------------------------------------------------
 
 
-def _controls(result: Result) -> Iterator[str]:
+def _controls(result: Result, detail: Detail) -> Iterator[str]:
     groups = sorted(set(result.groups.values()))
     yield '<form class="controls" role="search" hidden>'
     yield '<label>Search <input type="search" id="q" placeholder="command, reply, stream"></label>'
@@ -116,7 +137,8 @@ def _controls(result: Result) -> Iterator[str]:
         yield _select("server", "Server", "all", servers)
     if groups:
         yield _select("group", "Group", "all", [(group, group) for group in groups])
-    yield '<label class="check"><input type="checkbox" id="idle"> also what was not exercised</label>'
+    if detail.idle:
+        yield '<label class="check"><input type="checkbox" id="idle"> also what was not exercised</label>'
     yield '<output id="count" aria-live="polite"></output></form>'
     yield '<ul class="legend">'
     for state in STATES:
@@ -129,19 +151,29 @@ def _select(name: str, label: str, every: str, options: list[tuple[str, str]]) -
     return f'<label>{label} <select id="{name}"><option value="">{every}</option>{inner}</select></label>'
 
 
-def _matrix(result: Result) -> Iterator[str]:
+def _matrix(result: Result, detail: Detail) -> Iterator[str]:
     yield '<div class="scroll" tabindex="0" role="region" aria-labelledby="matrix">\n<table id="grid">\n<thead>'
     heads = "".join(f'<th colspan="2" scope="colgroup">{escape(one.server.title)}</th>' for one in result.subjects)
     yield f'<tr><th rowspan="2" scope="col">command</th>{heads}</tr>'
     protocols = '<th scope="col"><abbr title="RESP2">2</abbr></th><th scope="col"><abbr title="RESP3">3</abbr></th>'
     yield f"<tr>{protocols * len(result.subjects)}</tr>\n</thead>\n<tbody>"
     names = sorted({name for subject in result.subjects for name in subject.cells})
+    idle = [name for name in names if not detail.idle and not _exercised(name, result)]
     for name in names:
+        if name in idle:
+            continue
         group = escape(result.groups.get(name.split(" ")[0], ""))
         hint = f' title="{escape(ROWS[name])}"' if name in ROWS else ""
         cells = "".join(_cells(name, subject) for subject in result.subjects)
         yield f'<tr data-g="{group}"><th scope="row"{hint}>{escape(name)}</th>{cells}</tr>'
     yield "</tbody>\n</table>\n</div>"
+    if idle:
+        yield f'<details class="idle"><summary>{len(idle)} commands that no stream exercises yet</summary>'
+        yield f"<p>{escape(', '.join(idle))}</p></details>"
+
+
+def _exercised(name: str, result: Result) -> bool:
+    return any(cell.compared for subject in result.subjects for cell in subject.cells.get(name, {}).values())
 
 
 def _cells(name: str, subject: Subject) -> str:
@@ -171,14 +203,15 @@ def _cell(name: str, subject: Subject, protocol: str) -> str:
 # ---- differences -------------------------------------------------------------------------------------------------
 
 
-def _differences(result: Result, most_kinds: int) -> Iterator[str]:
+def _differences(result: Result, detail: Detail) -> Iterator[str]:
     by_command: dict[str, dict[int, list[Difference]]] = {}
     for number, subject in enumerate(result.subjects):
         for one in subject.differences:
             by_command.setdefault(one.command, {}).setdefault(number, []).append(one)
     if not by_command:
         yield "<p>None.</p>"
-    lessons = {played.stream: played for subject in result.subjects for played in subject.streams}
+    streams = [played for subject in result.subjects for played in subject.streams if detail.extras]
+    lessons = {played.stream: played for played in streams}
     for command, by_server in sorted(by_command.items()):
         group = escape(result.groups.get(command.split(" ")[0], ""))
         yield f'<section class="command" data-g="{group}" id="{anchor(command)}"><h3>{escape(command)}</h3>'
@@ -191,17 +224,22 @@ def _differences(result: Result, most_kinds: int) -> Iterator[str]:
             for one in differences:
                 kinds.setdefault((one.kind, one.known, one.baseline), []).append(one)
             told = sorted(kinds.values(), key=lambda some: (not some[0].shrunk, -len(some)))
-            for first, *others in told[:most_kinds]:
-                yield from _difference(result, subject, first, others, lessons)
-            if told[most_kinds:]:
-                yield f"<h5>Of {len(told) - most_kinds} other kinds</h5>"
-                yield from _places(subject.server.name, [one for some in told[most_kinds:] for one in some])
+            for first, *others in told[: detail.kinds]:
+                yield from _difference(result, subject, first, others, lessons, detail)
+            if rest := told[detail.kinds :]:
+                yield f"<h5>{len(rest)} other kind{'s' * (len(rest) > 1)}</h5>"
+                yield from _places(subject.server.name, [some[0] for some in rest], detail)
             yield "</div>"
         yield "</section>"
 
 
 def _difference(
-    result: Result, subject: Subject, one: Difference, others: list[Difference], lessons: dict[str, Played]
+    result: Result,
+    subject: Subject,
+    one: Difference,
+    others: list[Difference],
+    lessons: dict[str, Played],
+    detail: Detail,
 ) -> Iterator[str]:
     state = "known" if one.known else "unsupported" if one.unsupported else "differs"
     name = subject.server.name
@@ -218,10 +256,10 @@ def _difference(
     if one.note:
         yield f"<p>{escape(one.note)}</p>"
     yield '<div class="both">'
-    compared = diff(one.oracle.raw, one.subject.raw) if one.oracle.raw and one.subject.raw else []
+    compared = diff(one.oracle.raw, one.subject.raw, detail.lines) if one.oracle.raw and one.subject.raw else []
     whole = bool(compared) and not any(line.sign == "~" for line in compared)  # the diff shows all of both
-    yield from _answer(result.oracle.title, one.oracle, whole)
-    yield from _answer(subject.server.title, one.subject, whole)
+    yield from _answer(result.oracle.title, one.oracle, whole, detail)
+    yield from _answer(subject.server.title, one.subject, whole, detail)
     yield "</div>"
     for line in one.explained:
         yield f'<p class="explained">{escape(_cut(line, 400))}</p>'
@@ -231,15 +269,17 @@ def _difference(
         yield from _bytes(one, compared)
     if one.script:
         yield from _again(one, lessons)
-    yield from _alike(name, others)
-    yield f'<p class="small">Identifier: <code>{escape(one.id)}</code></p></details>'
+    yield from _alike(name, others, detail)
+    if detail.extras:
+        yield f'<p class="small">Identifier: <code>{escape(one.id)}</code></p>'
+    yield "</details>"
 
 
-def _answer(title: str, answer: Answer, bytes_follow: bool) -> Iterator[str]:
-    yield f"<div><h5>{escape(title)}</h5><pre>{escape(_cut(answer.shown, SHOWN))}</pre>"
+def _answer(title: str, answer: Answer, bytes_follow: bool, detail: Detail) -> Iterator[str]:
+    yield f"<div><h5>{escape(title)}</h5><pre>{escape(_cut(answer.shown, detail.shown))}</pre>"
     if answer.raw and not bytes_follow:
-        more = f" ... ({answer.size:,} bytes)" if answer.size > SHOWN_RAW else ""
-        yield f'<pre class="raw">{escape(escaped(answer.raw[:SHOWN_RAW]))}{more}</pre>'
+        more = f" ... ({answer.size:,} bytes)" if answer.size > detail.raw else ""
+        yield f'<pre class="raw">{escape(escaped(answer.raw[: detail.raw]))}{more}</pre>'
     yield "</div>"
 
 
@@ -267,18 +307,21 @@ def _again(one: Difference, lessons: dict[str, Played]) -> Iterator[str]:
         yield f'<p class="small">The stream <code>{escape(one.stream)}</code>: {teaches}</p>'
 
 
-def _alike(name: str, others: list[Difference]) -> Iterator[str]:
+def _alike(name: str, others: list[Difference], detail: Detail) -> Iterator[str]:
     if not others:
         return
     yield "<h5>Alike</h5>"
-    yield from _places(name, others)
+    yield from _places(name, others, detail)
 
 
-def _places(name: str, differences: list[Difference]) -> Iterator[str]:
+def _places(name: str, differences: list[Difference], detail: Detail) -> Iterator[str]:
     yield '<ul class="alike">'
-    for number, one in enumerate(differences):
+    for number, one in enumerate(differences[: detail.places]):
         sent = f" <code>{escape(_cut(one.sent, 60))}</code>" if number < MOST_ALIKE else ""
-        yield f'<li id="{_own(name, one)}">{escape(one.place)} RESP{one.protocol}{sent}</li>'
+        own = f' id="{_own(name, one)}"' if detail.extras else ""
+        yield f"<li{own}>{escape(one.place)} RESP{one.protocol}{sent}</li>"
+    if len(differences) > detail.places:
+        yield f"<li>and {len(differences) - detail.places} more</li>"
     yield "</ul>"
 
 
