@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from mini_redis.commands.connection import CLIENT_NAMES, valid_name
+from mini_redis.commands.connection import CLIENT_NAMES, up_to_nul, valid_name
 from mini_redis.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, command, container, help_reply
 from mini_redis.resp.reply import NO_REPLY, OK, SYNTAX_ERROR, Reply, ReplyError, Verbatim
 from mini_redis.structures.numbers import parse_integer
@@ -67,13 +67,14 @@ def client_setname(ctx: Context, argv: list[bytes]) -> Reply:
 )
 def client_setinfo(ctx: Context, argv: list[bytes]) -> Reply:
     """Tell which client library speaks, and its version."""
-    match argv[2].upper():
+    attribute = up_to_nul(argv[2])
+    match attribute.upper():
         case b"LIB-NAME":
-            ctx.client.lib_name = valid_name(argv[3], argv[2])
+            ctx.client.lib_name = valid_name(argv[3], attribute)
         case b"LIB-VER":
-            ctx.client.lib_ver = valid_name(argv[3], argv[2])
+            ctx.client.lib_ver = valid_name(argv[3], attribute)
         case _:
-            raise ReplyError(b"ERR Unrecognized option '%b'" % argv[2])
+            raise ReplyError(b"ERR Unrecognized option '%b'" % attribute)
     return OK
 
 
@@ -312,7 +313,7 @@ def line_of(ctx: Context, client: Client) -> bytes:
         "addr": client.address,
         "laddr": client.local_address,
         "fd": client.fd,
-        "name": client.name.decode("ascii"),
+        "name": up_to_nul(client.name).decode("ascii"),
         "age": (now_ms - client.created_ms) // 1000,
         "idle": (now_ms - client.last_interaction_ms) // 1000,
         "flags": client.flags.decode("ascii"),
@@ -321,7 +322,7 @@ def line_of(ctx: Context, client: Client) -> bytes:
         "psub": 0,
         "ssub": 0,
         "multi": -1 if client.queue is None else len(client.queue),
-        "watch": len(client.watching),
+        "watch": 0 if client.dirty_cas else len(client.watching),
         "qbuf": client.parser.size,
         "qbuf-free": 0,
         "argv-mem": 0,
@@ -337,8 +338,8 @@ def line_of(ctx: Context, client: Client) -> bytes:
         "user": client.user.decode("latin-1"),
         "redir": -1,
         "resp": client.resp,
-        "lib-name": client.lib_name.decode("ascii"),
-        "lib-ver": client.lib_ver.decode("ascii"),
+        "lib-name": up_to_nul(client.lib_name).decode("ascii"),
+        "lib-ver": up_to_nul(client.lib_ver).decode("ascii"),
         "io-thread": 0,
         "tot-net-in": client.net_input,
         "tot-net-out": client.net_output,

@@ -196,8 +196,16 @@ CLIENT_NAMES = b"Client names"
 SKIPS_THIS_REPLY = 3  # REPLY_SKIP of server/client.py
 
 
+def up_to_nul(text: bytes) -> bytes:
+    """What C sees of a text."""
+    return text.partition(b"\0")[0]
+
+
 def valid_name(name: bytes, what: bytes) -> bytes:
-    """A name that can stand in a line of CLIENT LIST. Raises ReplyError otherwise."""
-    if any(not 33 <= char <= 126 for char in name):
+    """A name that can stand in a line of CLIENT LIST. Raises ReplyError otherwise.
+
+    Redis checks it, and prints it there, up to the first zero byte; CLIENT GETNAME tells the whole of it.
+    """
+    if any(not 33 <= char <= 126 for char in up_to_nul(name)):
         raise ReplyError(b"ERR %b cannot contain spaces, newlines or special characters." % what)
     return name

@@ -50,7 +50,12 @@ class Keyspace:
         self.databases = [Database(self, number) for number in range(databases)]
 
     def swap(self, one: int, other: int) -> None:
-        """SWAPDB: exchange the contents. Watchers stay with the number and hear of each changed key. O(watched)."""
+        """SWAPDB: exchange the contents. Watchers stay with the number and hear of each changed key. O(watched).
+
+        A database exchanged with itself changes nothing, and nobody hears of it.
+        """
+        if one == other:
+            return
         a, b = self.databases[one], self.databases[other]
         a.touch_watched_in(b)
         b.touch_watched_in(a)

@@ -123,8 +123,10 @@ class Client:
         del self.context
 
     def enqueue(self, command: LiveCommand, argv: list[bytes]) -> None:
-        """Keep a call for EXEC."""
+        """Keep a call for EXEC. If EXEC is bound to fail, do not: CLIENT LIST tells how many there are."""
         assert self.queue is not None
+        if self.dirty_exec or self.dirty_cas:
+            return
         self.queue.append((command, argv))
         self.queued_bytes += sum(map(len, argv))
 
