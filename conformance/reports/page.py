@@ -41,6 +41,8 @@ MOST_ALIKE, SCRIPT = 12, 2500
 class Detail:
     """How much is told: kinds for each command and server, places alike, lines of bytes, characters of replies.
 
+    `script` bounds those that could not be shrunk.
+
     `extras`: identifiers, and what each stream teaches. `idle`: a row in the matrix also for what no stream exercises.
     """
 
@@ -49,12 +51,13 @@ class Detail:
     lines: int = 40
     shown: int = 900
     raw: int = 500
+    script: int = 20_000
     extras: bool = True
     idle: bool = True
 
 
 FULL = Detail()
-BRIEF = Detail(kinds=2, places=2, lines=8, shown=240, raw=160, extras=False, idle=False)
+BRIEF = Detail(kinds=2, places=1, lines=6, shown=200, raw=120, script=400, extras=False, idle=False)
 
 
 def to_html(result: Result, detail: Detail = FULL) -> str:
@@ -267,7 +270,7 @@ def _difference(
         yield f'<p class="small">Compared by the rule <code>{escape(one.compared_by)}</code>.</p>'
     if compared:
         yield from _bytes(one, compared)
-    if one.script:
+    if one.script and (one.shrunk or len(one.script) <= detail.script):
         yield from _again(one, lessons)
     yield from _alike(name, others, detail)
     if detail.extras:
