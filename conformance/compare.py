@@ -85,7 +85,7 @@ class Comparison:
             if not one.same:
                 known = known or explain_drift(
                     (self.duel.oracle.product, self.duel.subject.product),
-                    (one.oracle, one.subject),
+                    one,
                     command,
                     line,
                     verdict.stream.name,

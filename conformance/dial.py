@@ -196,7 +196,7 @@ def explain_failure(error: Exception, target: Target) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"{where}: its certificate is not trusted ({error.verify_message}): --cacert FILE, or --insecure"
     if isinstance(error, ssl.SSLError):
-        reason = (error.reason or str(error)).lower().replace("_", " ")
+        reason = str(error).lower().replace("_", " ")
         if "wrong version number" in reason or "record layer failure" in reason or "eof" in reason:
             return f"{where} does not seem to speak TLS ({reason}): redis:// instead of rediss://"
         if "certificate required" in reason or "handshake failure" in reason:
@@ -209,8 +209,9 @@ def explain_failure(error: Exception, target: Target) -> str:
     if isinstance(error, socket.gaierror):
         return f"{where}: no such host ({error.strerror})"
     if isinstance(error, WireTimeout | TimeoutError):
-        hint = "" if target.tls or target.path else "; if it speaks TLS: rediss://"
-        return f"{where} does not answer a PING in time{hint}"
+        if target.tls:
+            return f"{where} does not seem to speak TLS (the handshake takes too long): redis:// instead of rediss://"
+        return f"{where} does not answer a PING in time" + ("" if target.path else "; if it speaks TLS: rediss://")
     if isinstance(error, WireClosed | ConnectionResetError):
         if target.tls:
             return f"{where} ended the connection: it may ask for a client certificate (--cert FILE and --key FILE)"

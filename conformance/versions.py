@@ -2,8 +2,9 @@
 
 A difference between Redis 8.2 and Redis 7.0 is not a bug of either. An entry names since which version of which product
 something is as it is now, what the older and what the newer servers say (regular expressions on the reply as it is
-shown), and why it changed. It explains a difference only where one server of the pair is older than that version and
-the other is not, and only if both replies read as it says; so it can never cover up anything else.
+shown, or, as `difference`, on every line in which the report says where the two part), and why it changed. It explains
+a difference only where one server of the pair is older than that version and the other is not, and only if both replies
+read as it says; so it can hardly cover up anything else.
 
 An entry with `absent = true` says that the older servers do not know such a command line at all (an option that came
 later). Such lines are left out for the pair, as commands are that one of the two does not have: what follows in the
@@ -24,7 +25,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .divergences import Divergence
-from .outcome import Outcome
+from .explain import explain
+from .outcome import Compared, Outcome
 from .wire import quote_command
 
 FILE = Path(__file__).parent / "versions.toml"
@@ -46,6 +48,7 @@ class Drift:
     protocol: int = 0
     old: str = ""
     new: str = ""
+    difference: str = ""
     absent: bool = False
 
     def is_new(self, product: Product) -> bool:
@@ -68,7 +71,10 @@ class Drift:
             and (not self.line or re.fullmatch(self.line, line, re.IGNORECASE | re.DOTALL) is not None)
         )
 
-    def explains(self, older: Outcome, newer: Outcome) -> bool:
+    def explains(self, older: Outcome, newer: Outcome, parting: list[str]) -> bool:
+        """`parting`: where the two part, as explain.py says it. Every line of it must read as the entry says."""
+        if self.difference and not (parting and all(re.match(self.difference, line) for line in parting)):
+            return False
         return _reads(self.old, older) and _reads(self.new, newer)
 
     def as_divergence(self) -> Divergence:
@@ -96,7 +102,7 @@ def load(path: Path = FILE) -> tuple[Drift, ...]:
         if missing or unknown or not set(entry.get("since", {})) <= set(PRODUCTS):
             raise ValueError(f"{path.name}: entry {number}: {sorted(missing)} missing, {sorted(unknown)} unknown")
         drift = Drift(**entry)
-        if not (drift.old or drift.new or drift.absent) or (drift.absent and not drift.line):
+        if not (drift.old or drift.new or drift.difference or drift.absent) or (drift.absent and not drift.line):
             raise ValueError(f"{path.name}: entry {number} ({drift.title}): what do old and new servers say?")
         for pattern in (drift.line, drift.old, drift.new):
             re.compile(pattern)
@@ -115,17 +121,18 @@ def absent_line(argv: tuple[bytes, ...], oracle: Product, subject: Product) -> D
 
 def explain_drift(
     products: tuple[Product, Product],
-    outcomes: tuple[Outcome, Outcome],
+    one: Compared,
     command: str,
     line: str,
     stream: str,
     protocol: int,
 ) -> Divergence | None:
-    """The known change that a difference comes from. Products and outcomes: the oracle's, then the subject's."""
+    """The known change that a difference comes from. Products: the oracle's, then the subject's."""
     for drift in load():
         if drift.absent or not drift.parts(*products) or not drift.concerns(command, line, stream, protocol):
             continue
-        newer, older = outcomes if drift.is_new(products[0]) else outcomes[::-1]
-        if drift.explains(older, newer):
+        newer, older = (one.oracle, one.subject) if drift.is_new(products[0]) else (one.subject, one.oracle)
+        parting = explain(one.rule, one.oracle, one.subject, one.inner) if drift.difference else []
+        if drift.explains(older, newer, parting):
             return drift.as_divergence()
     return None

@@ -148,7 +148,7 @@ class Connection:
         try:
             while chunk := self._socket.recv(1 << 18):
                 self._buffer += chunk
-        except (BlockingIOError, ConnectionResetError):
+        except (BlockingIOError, ConnectionResetError, ssl.SSLWantReadError):
             pass
         finally:
             self._socket.settimeout(self.timeout)
