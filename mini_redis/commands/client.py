@@ -234,9 +234,10 @@ def positive(raw: bytes, what: bytes) -> int:
 
 
 def client_kind(word: bytes) -> bytes:
-    kind = KINDS.get(word.lower())
+    name = up_to_nul(word)
+    kind = KINDS.get(name.lower())
     if kind is None:
-        raise ReplyError(b"ERR Unknown client type '%b'" % word)
+        raise ReplyError(b"ERR Unknown client type '%b'" % name)
     return kind
 
 

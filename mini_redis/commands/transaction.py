@@ -22,6 +22,7 @@ from mini_redis.resp.reply import (
     NULL_ARRAY,
     OK,
     WATCH_INSIDE_MULTI,
+    InProtocol,
     Reply,
 )
 
@@ -60,7 +61,15 @@ def exec_(ctx: Context, argv: list[bytes]) -> Reply:
         if was_refused:
             raise EXEC_ABORT
         return NULL_ARRAY
-    replies = [server.call(client, command, queued) for command, queued in queue]
+    replies: list[Reply] = []
+    protocol = client.resp
+    for queued, words in queue:
+        replies.append(server.call(client, queued, words))
+        if client.resp != protocol:  # a HELLO: what was answered before it stays in the protocol of then
+            replies[:-1] = [
+                reply if isinstance(reply, InProtocol) else InProtocol(reply, protocol) for reply in replies[:-1]
+            ]
+            protocol = client.resp
     client.discard_transaction()
     ctx.propagate_nothing()  # each of them already was
     return replies

@@ -19,6 +19,7 @@ from mini_redis.resp.reply import (
     Annotated,
     BigNumber,
     Frames,
+    InProtocol,
     Push,
     Reply,
     ReplyError,
@@ -70,6 +71,11 @@ def _integer(value: int, write: Write, table: EncoderTable) -> None:
 def _frames(value: Frames, write: Write, table: EncoderTable) -> None:
     for element in value:
         table[type(element)](element, write, table)
+
+
+def _in_protocol(value: InProtocol, write: Write, table: EncoderTable) -> None:
+    table = TABLES[value.protocol]
+    table[type(value.reply)](value.reply, write, table)
 
 
 def _sequence(marker: bytes) -> Encoder:
@@ -144,6 +150,7 @@ COMMON: dict[type, Encoder] = {
     list: _array,
     tuple: _array,
     Frames: _frames,
+    InProtocol: _in_protocol,
     type(NO_REPLY): lambda value, write, table: write(b"*-1\r\n" if value is NULL_ARRAY else b""),
 }
 

@@ -74,6 +74,16 @@ class Frames(list[Reply]):
     __slots__ = ()
 
 
+class InProtocol:
+    """A reply in the protocol (2 or 3) that was spoken when it was given, whatever its surroundings are told in."""
+
+    __slots__ = ("protocol", "reply")
+
+    def __init__(self, reply: Reply, protocol: int) -> None:
+        self.reply = reply
+        self.protocol = protocol
+
+
 class _Marker:
     __slots__ = ("name",)
 
