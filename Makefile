@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 6379
 
-.PHONY: help serve test install install-test real-redis conformance fuzz conformance-calibrate bench lint docs clean
+.PHONY: help serve test install install-test real-redis conformance conformance-matrix fuzz conformance-calibrate bench lint docs clean
 
 help:
 	@echo "make serve         a server on 127.0.0.1:$(PORT)"
 	@echo "make test          the specification and the comparison with real servers"
 	@echo "make conformance   the comparison alone, with its table"
+	@echo "make conformance-matrix     every server at hand beside Redis 8.2, into docs/matrix/index.html"
 	@echo "make fuzz          generated commands against the oracle (COUNT=2000 SEED=1)"
 	@echo "make conformance-calibrate  the oracle against itself: 20,000 generated commands"
 	@echo "make bench         speed, memory and pauses beside real Redis"
@@ -34,7 +35,7 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,test,lint,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,test,lint,docs,conformance]'
 	@touch $@ $(VENV)/installed
 
 # redis-cli and redis-benchmark are among the clients under test, and 7.0 is one of the versions compared with.
@@ -47,6 +48,10 @@ real-redis:
 
 conformance: install-test
 	$(BIN)/python -m conformance run --subject mini_redis --oracle redis-8.2
+
+# The brief edition for the site, small enough to be kept in the repository; it takes a few minutes.
+conformance-matrix: install-test real-redis
+	$(BIN)/python -m conformance matrix --brief --shrinks 60 --html docs/matrix/index.html
 
 COUNT ?= 2000
 SEED ?= 1
