@@ -82,7 +82,9 @@ def to_text(baseline: Baseline) -> str:
 def ratchet(result: Result, path: Path, rewrite: bool) -> str:
     """Apply the file at `path` to a result's one subject, rewrite it if asked, and say in words what came of it."""
     subject = result.subjects[0]
-    baseline = Baseline() if rewrite and not path.exists() else load(path)
+    if not path.exists() and not rewrite:
+        raise ValueError(f"there is no baseline {path}: --update-baseline writes one")
+    baseline = load(path) if path.exists() else Baseline()
     apply(baseline, subject)
     new = len(subject.failing)
     held = sum(one.baseline for one in subject.differences)
