@@ -18,7 +18,7 @@ import ssl
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .wire import Connection, Reply, WireClosed, WireGarbage, WireTimeout
+from .wire import Connection, Reply, WireClosed, WireGarbage, WireTimeout, encode_command
 
 PORT = 6379
 
@@ -147,6 +147,55 @@ def dial(target: Target, timeout: float) -> Connection:
         plain.close()
         raise
     return Connection.of(wrapped, timeout)
+
+
+class Control(Connection):
+    """The tool's own connection. Where a server hangs up after an error it is opened again and asked again."""
+
+    def __init__(self, target: Target, timeout: float) -> None:
+        self._target = target
+        self._selected: bytes | None = None
+        self.hangs_up = False
+        self._open(timeout)
+
+    def _open(self, timeout: float) -> None:
+        opened = dial(self._target, timeout)
+        self._adopt(opened._socket, timeout)
+        introduce(self, self._target)
+        if self._selected is not None:
+            super().call(b"SELECT", self._selected)
+
+    def call(self, *argv: bytes) -> Reply:
+        try:
+            reply = super().call(*argv)
+        except WireClosed:
+            if not self._said_error:
+                raise
+            self.hangs_up = True
+            self.close()
+            self._open(self.timeout)
+            reply = super().call(*argv)
+        self._said_error = reply.is_error
+        if argv[0].upper() == b"SELECT" and not reply.is_error:
+            self._selected = argv[1]
+        return reply
+
+    _said_error = False
+
+    def pipeline(self, commands: list[tuple[bytes, ...]]) -> list[Reply]:
+        """Send all, await all; one by one where errors close the connection."""
+        if not self.hangs_up:
+            self.send(b"".join(encode_command(argv) for argv in commands))
+            replies: list[Reply] = []
+            try:
+                while len(replies) < len(commands):
+                    replies.append(self.read_reply())
+                return replies
+            except WireClosed:
+                if not (replies and replies[-1].is_error):
+                    raise
+                self._said_error = True
+        return [self.call(*argv) for argv in commands]
 
 
 def introduce(connection: Connection, target: Target) -> None:

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .dial import Control, Target, Tls, dial, explain_failure, explain_refusal, introduce, parse_target
 from .dial import EndpointError as EndpointError
-from .dial import Target, Tls, dial, explain_failure, explain_refusal, introduce, parse_target
 from .wire import Address, Connection, Reply, WireClosed, WireGarbage, WireTimeout
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -166,6 +166,10 @@ class Endpoint:
             raise
         return connection
 
+    def control(self, timeout: float = 10.0) -> Control:
+        """A connection for the tool's own questions."""
+        return Control(self.target, timeout)
+
     def alive(self) -> bool:
         return self.process is None or self.process.poll() is None
 
@@ -306,9 +310,8 @@ def attach_to(target: Target, flush: bool = False) -> Endpoint:
     """`attach` with a password, TLS, a database. Nothing is written to the server here."""
     endpoint = Endpoint(target.shown, target)
     try:
-        connection = dial(target, FIRST_ANSWER)
+        connection = Control(target, FIRST_ANSWER)
         try:
-            introduce(connection, target)
             greeting = connection.call(b"PING")
             if greeting.is_error:
                 raise EndpointError(f"{target.shown}: {explain_refusal(greeting, target)}")
@@ -325,6 +328,8 @@ def attach_to(target: Target, flush: bool = False) -> Endpoint:
                 f"{target.shown} holds {keys} keys ({places}) and would be emptied: pass --flush if that is fine, "
                 "or name an empty database (redis://HOST:PORT/15)"
             )
+    if connection.hangs_up:
+        endpoint.note("it closes the connection after an error: each of our own questions is asked anew")
     if not endpoint.facts:
         endpoint.note("INFO server says nothing: its version is unknown, and so is its known drift")
     return endpoint

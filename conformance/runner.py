@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .dial import Control
 from .endpoints import Endpoint, EndpointError, count_keys
 from .gaps import Gaps
 from .normalise import CLOCK_DOUBT, Rules, command_name, doubtful, equal, load_rules
@@ -104,7 +105,7 @@ class Session:
         self.captured: dict[bytes, bytes] = {}
         self.now_ms = now_ms
         self.numbers: dict[str, bytes] = {}
-        self.control = endpoint.connect(timeout)
+        self.control = endpoint.control(timeout)
         self.clients_before = count_clients(self.control)
         self._put_back: Callable[[], None] = lambda: None
 
@@ -555,13 +556,12 @@ def count_clients(control: Connection) -> int:
     return control.call(b"CLIENT", b"LIST").text.count(b"\n")
 
 
-def reset(control: Connection, endpoint: Endpoint) -> None:
+def reset(control: Control, endpoint: Endpoint) -> None:
     """Bring a server back to empty; what it does not know it may refuse. EndpointError if keys remain."""
     commands = [line.split() for line in RESETTING]
     if endpoint.db is not None:
         commands = [[b"FLUSHDB"] if argv == [b"FLUSHALL"] else argv for argv in commands]
-    control.send(b"".join(encode_command(argv) for argv in commands))
-    replies = [control.read_reply() for _ in commands]
+    replies = control.pipeline([tuple(argv) for argv in commands])
     emptied = replies[next(n for n, argv in enumerate(commands) if argv[0].startswith(b"FLUSH"))]
     if emptied.is_error:
         endpoint.note(WITHOUT["FLUSHALL"])

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from .dial import Control
 from .endpoints import count_keys
 from .normalise import CLOCK_DOUBT
 from .outcome import Outcome
-from .wire import Connection, Reply, encode_command
+from .wire import Connection, Reply
 
 VALUE_READERS: dict[bytes, tuple[tuple[bytes, ...], bool]] = {
     # type: (command with the key as last but its tail, order counts)
@@ -28,12 +29,6 @@ VALUE_READERS: dict[bytes, tuple[tuple[bytes, ...], bool]] = {
 NO_DIGEST = Reply("-", b"ERR", b"-ERR\r\n")
 Facts = dict[str, str]
 Keyspace = dict[tuple[int, bytes], Facts]
-
-
-def pipeline(connection: Connection, commands: list[tuple[bytes, ...]]) -> list[Reply]:
-    """Send all, await all."""
-    connection.send(b"".join(encode_command(argv) for argv in commands))
-    return [connection.read_reply() for _ in commands]
 
 
 @dataclass
@@ -53,7 +48,7 @@ class Snapshot:
         return self.keyspace
 
 
-def take(connection: Connection, db: int | None = None) -> Snapshot:
+def take(connection: Control, db: int | None = None) -> Snapshot:
     """The state of all databases, or of `db` alone."""
     lacks: set[str] = set()
     keyspace = walk(connection, db, lacks)
@@ -88,14 +83,13 @@ def compare_state(
         yield Outcome((digests[0],)), Outcome((digests[1],)), (b"DEBUG", b"DIGEST"), False
 
 
-def walk(connection: Connection, db: int | None, lacks: set[str]) -> Keyspace:
+def walk(connection: Control, db: int | None, lacks: set[str]) -> Keyspace:
     """Type, encoding and expiry of every key; `lacks` gets what the server cannot tell. Leaves `db` or 0 selected."""
     keyspace: Keyspace = {}
     for number in count_keys(connection, db):
         connection.call(b"SELECT", b"%d" % number)
         for key in all_keys(connection):
-            kind, encoding, expiry, left = pipeline(
-                connection,
+            kind, encoding, expiry, left = connection.pipeline(
                 [(b"TYPE", key), (b"OBJECT", b"ENCODING", key), (b"PEXPIRETIME", key), (b"PTTL", key)],
             )
             if kind.text == b"none":
