@@ -3,7 +3,7 @@
 Three files for each finding, named by its number and command:
 
     01-getrange.stream   replays it: python -m conformance run --streams 01-getrange.stream --subject ...
-    01-getrange.sh       replays it with redis-cli alone, against any port: sh 01-getrange.sh 6379
+    01-getrange.sh       replays it with redis-cli alone, against any port: bash 01-getrange.sh 6379
     01-getrange.diff     what each server said, byte by byte
 """
 
@@ -60,7 +60,7 @@ def _pinned(stream: Stream, protocol: int) -> Stream:
 
 
 def redis_cli_script(stream: Stream, protocol: int) -> str:
-    """A script for bash or sh that plays the stream with redis-cli: one process per client, in the stream's order.
+    """A script for bash that plays the stream with redis-cli: one process per client, in the stream's order.
 
     With one client it is a here-document, to be pasted. With several, each is fed through a pipe of its own, and the
     next line waits until the reply to the last one has begun. Steps that redis-cli cannot play stand as comments.
