@@ -270,7 +270,7 @@ def _judge(subject: Subject, run: Run) -> None:
     """Give every cell its state."""
     missing = run.oracle_commands - run.subject_commands if run.subject_commands else frozenset()
     exercised = {name for name, cells in subject.cells.items() if any(cell.compared for cell in cells.values())}
-    missing |= run.left_out.keys() - exercised
+    missing |= {name.partition(" with ")[0] for name in run.left_out} - exercised
     refused: dict[tuple[str, str], int] = {}
     for one in subject.differences:
         key = one.command, str(one.protocol)
