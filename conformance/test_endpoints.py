@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import ssl
@@ -15,13 +16,13 @@ import pytest
 from . import endpoints
 from .__main__ import main
 from .compare import Comparison, compare_streams
-from .dial import Target, Tls, explain_failure, parse_target
+from .dial import Control, Target, Tls, explain_failure, parse_target
 from .endpoints import Endpoint, EndpointError, Wish, attach_to, free_port, open_pair, open_wish, start
 from .gaps import slot_of
 from .report import Run, render
 from .runner import Duel
 from .streams import Stream, parse
-from .wire import WireClosed, WireGarbage
+from .wire import Connection, WireClosed, WireGarbage, WireTimeout
 
 SIMPLE = parse(b"# x\na> SET k v EX 1000\nb> GET k\na> HSET h f v\na> MULTI\na> INCR n\na> EXEC\n", "simple")
 BLOCKING = parse(b"# x\na>! BLPOP k 0\n@until a blocked\nb> RPUSH k v\na<\n", "blocking")
@@ -175,6 +176,47 @@ def test_a_cluster_node(oracle: Endpoint) -> None:
         assert "one database" in duel.gaps.unfit(beyond)
     finally:
         node.stop()
+
+
+def test_a_server_that_hangs_up_after_an_error(oracle: Endpoint) -> None:
+    """Some fakes do. Our own questions are asked again; the streams see it, and that is a difference."""
+    server = start("redis-8.2")
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(client: socket.socket) -> None:
+        requests, upstream = Connection.of(client, 60.0), server.connect()
+        with contextlib.suppress(WireClosed, WireTimeout, OSError):
+            while True:
+                upstream.send(requests.read_reply().raw)
+                reply = upstream.read_reply()
+                client.sendall(reply.raw)
+                if reply.is_error:
+                    break
+        client.close()
+        upstream.close()
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        control = Control(Target(*listener.getsockname()), 5.0)
+        control.call(b"SELECT", b"3")
+        assert control.call(b"NOSUCH").is_error and not control.hangs_up
+        control.call(b"SET", b"k", b"v")
+        assert control.hangs_up and server.key_count() == 1
+        assert b"db3" in control.call(b"INFO", b"keyspace").text
+        replies = control.pipeline([(b"NOSUCH",), (b"GET", b"k"), (b"NOSUCH",), (b"DEL", b"k")])
+        assert [reply.is_error for reply in replies] == [True, False, True, False]
+        control.close()
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+        server.stop()
 
 
 # ---- TLS ---------------------------------------------------------------------------------------------------------
