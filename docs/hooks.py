@@ -15,13 +15,14 @@ import html
 import re
 import textwrap
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 
-_MACRO = re.compile(r'^([ ]*)\{\{ (source|essay|picture)\("([^"]+)"\) \}\}$', re.MULTILINE)
+_MACRO = re.compile(r'^([ ]*)\{\{ (source|essay|picture|streams)\("([^"]+)"\) \}\}$', re.MULTILINE)
 _LOADS = re.compile(r'<(?:script|img|iframe|source|link(?![^>]*rel="(?:canonical|alternate|next|prev)"))\b[^>]*'
                     r'(?:src|href)="(?:https?:)?//[^"]*"')  # fmt: skip
 
@@ -71,7 +72,18 @@ def picture(name: str) -> str:
     return f'<div class="picture" markdown="0">\n{svg}\n</div>'
 
 
-MACROS: dict[str, Callable[[str], str]] = {"source": source, "essay": essay, "picture": picture}
+def streams(group: str) -> str:
+    """A table of the streams in a folder of conformance/streams: name and what it teaches."""
+    rows = ["| stream | what it teaches |", "| --- | --- |"]
+    for path in sorted((ROOT / "conformance" / "streams" / group).glob("*.stream")):
+        lines = path.read_text("utf-8").split("\n")
+        teaches = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
+        rows.append(f"| `{group}/{path.stem}` | {teaches.replace('|', chr(92) + '|')} |")
+    assert len(rows) > 2, f"no streams in {group}"
+    return "\n".join(rows)
+
+
+MACROS: dict[str, Callable[[str], str]] = {"source": source, "essay": essay, "picture": picture, "streams": streams}
 
 
 def _read_module(module: str) -> tuple[Path, str]:

@@ -27,6 +27,7 @@ import sys
 import textwrap
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +114,10 @@ class Example:
 
 def examples(page: Path) -> list[Example]:
     """The Python blocks that are run."""
-    found = blocks(page)
     return [
         Example(block, following if following is not None and "output" in following.classes else None)
-        for block, following in zip(found, [*found[1:], None], strict=True)
-        if {"python", "run"} <= block.classes
+        for block, following in pairwise([*blocks(page), None])
+        if block is not None and {"python", "run"} <= block.classes
     ]
 
 

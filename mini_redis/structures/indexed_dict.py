@@ -181,7 +181,8 @@ class IndexedDict(Generic[V]):
     # --- The hand and the split --------------------------------------------------------------------------------------
 
     def _sweep(self) -> None:
-        """Move the hand over SWEEP slots, filling the stale ones from the end."""
+        """Take SWEEP steps. In each, the hand passes a live slot, or the last slot is cut off and its key, unless it is
+        stale as well, fills the hand's stale slot: a step costs the same however many stale slots lie in a row."""
         slots, stale = self._slots, self._stale
         last_shard = len(stale) - 1
         hand = self._hand
@@ -190,24 +191,17 @@ class IndexedDict(Generic[V]):
                 hand = 0
             key = slots[hand]
             if key in stale[hash(key) & last_shard]:
+                last = slots.pop()
+                if last in stale[hash(last) & last_shard]:
+                    self._forget(last)
+                    if not slots:
+                        self.clear()
+                        return
+                    continue
                 self._forget(key)
-                self._fill(hand)
-                if not slots:
-                    self.clear()
-                    return
+                slots[hand] = last
             hand += 1
         self._hand = hand
-
-    def _fill(self, position: int) -> None:
-        """Put the last live key into the slot at `position`, whose own key is gone."""
-        slots, stale = self._slots, self._stale
-        last_shard = len(stale) - 1
-        last = slots.pop()
-        while len(slots) > position and last in stale[hash(last) & last_shard]:
-            self._forget(last)
-            last = slots.pop()
-        if len(slots) > position:
-            slots[position] = last
 
     def _forget(self, key: bytes) -> None:
         del self._stale[hash(key) & (len(self._stale) - 1)][key]
