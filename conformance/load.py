@@ -13,6 +13,7 @@ from __future__ import annotations
 import selectors
 import socket
 import time
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,9 +49,9 @@ def deletions(numbers: Iterable[int]) -> Load:
     return Load((template % number for number in numbers), b":1\r\n")
 
 
-def shuffled(count: int, seed: int = 1) -> list[int]:
-    """0 .. count - 1 in an order that the seed decides."""
-    numbers = list(range(count))
+def shuffled(count: int, seed: int = 1) -> array[int]:
+    """0 .. count - 1 in an order that the seed decides. No list: releasing millions of integers would stop the load."""
+    numbers = array("Q", range(count))
     Random(seed).shuffle(numbers)
     return numbers
 
