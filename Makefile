@@ -5,23 +5,27 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 6379
 
-.PHONY: help serve test install install-test real-redis conformance conformance-matrix fuzz conformance-calibrate bench lint docs clean
+.PHONY: help serve test install install-test install-clients node-clients clients browser real-redis conformance conformance-matrix fuzz conformance-calibrate bench growth choices lint docs clean
 
 help:
 	@echo "make serve         a server on 127.0.0.1:$(PORT)"
 	@echo "make test          the specification and the comparison with real servers"
+	@echo "make clients       rq, celery, bullmq and others at work, on real Redis and on mini_redis"
+	@echo "make browser       Chromium, for the one test that needs it (as root)"
 	@echo "make conformance   the comparison alone, with its table"
 	@echo "make conformance-matrix     every server at hand beside Redis 8.2, into docs/matrix/index.html"
 	@echo "make fuzz          generated commands against the oracle (COUNT=2000 SEED=1)"
 	@echo "make conformance-calibrate  the oracle against itself: 20,000 generated commands"
-	@echo "make bench         speed, memory and pauses beside real Redis"
+	@echo "make bench         speed, memory and pauses beside real Redis; who waits while a million elements are deleted"
+	@echo "make growth        what operations cost as the data grows, beside real Redis"
+	@echo "make choices       the same problem in several structures: memory and time, beside real Redis"
 	@echo "make lint          ruff and mypy --strict"
 	@echo "make docs          the site, into site/"
 
 serve: install
 	$(BIN)/mini-redis serve --bind 127.0.0.1 --port $(PORT)
 
-test: install-test real-redis
+test: install-test install-clients node-clients real-redis
 	$(BIN)/python -m pytest
 
 install: $(VENV)/installed
@@ -31,19 +35,48 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,scripting]'
 	@touch $@
 
 $(VENV)/installed-test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,test,lint,docs,conformance]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,scripting,test,clients,lint,docs,conformance]'
 	@touch $@ $(VENV)/installed
 
-# redis-cli and redis-benchmark are among the clients under test, and 7.0 is one of the versions compared with.
+# arq asks for a redis-py older than everybody else's. Without a registry its tests are skipped, and say so.
+ARQ := $(VENV)/clients/arq-0.28.0
+install-clients: $(ARQ)
+$(ARQ): | $(BIN)/python
+	@rm -rf $(VENV)/clients/arq && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/clients/arq arq==0.28.0 && \
+		touch $@ || echo "arq cannot be installed: its tests will be skipped"
+
+# Programs from npm, at the versions of package.json and without their install scripts.
+NODE_CLIENTS := $(VENV)/clients/node
+node-clients: $(NODE_CLIENTS)/package.json
+$(NODE_CLIENTS)/package.json: spec/clients/node/package.json | $(BIN)/python
+	@if ! command -v npm >/dev/null; then echo "there is no npm: the tests of node programs will be skipped"; else \
+		rm -rf $(NODE_CLIENTS).new && mkdir -p $(NODE_CLIENTS).new && cp $< $(NODE_CLIENTS).new && \
+		(cd $(NODE_CLIENTS).new && npm install --silent --ignore-scripts --no-package-lock --no-audit --no-fund) && \
+		rm -rf $(NODE_CLIENTS) && mv $(NODE_CLIENTS).new $(NODE_CLIENTS) && touch $@ || \
+		echo "npm cannot install them: the tests of node programs will be skipped"; \
+	fi
+
+clients: install-test install-clients node-clients real-redis
+	CLIENTS_SERVERS=redis-8.2,mini_redis $(BIN)/python -m pytest spec/clients
+
+# For the one test that looks at redis-commander in a browser; as root.
+browser:
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null
+
+# redis-cli, redis-benchmark and the Prometheus exporter are among the clients under test, and 7.0 is one of the versions
+# compared with.
 # Without root or apt the tests that need them are skipped, and say so.
 real-redis:
-	@if ! command -v redis-cli >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	@if ! { command -v redis-cli && command -v prometheus-redis-exporter; } >/dev/null && \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server redis-sentinel redis-tools >/dev/null; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server redis-sentinel redis-tools \
+			prometheus-redis-exporter >/dev/null; \
 	fi
 
 conformance: install-test
@@ -63,6 +96,13 @@ conformance-calibrate: install-test
 
 bench: install-test real-redis
 	$(BIN)/python -m conformance.bench
+	$(BIN)/python -m conformance.release
+
+growth: install-test real-redis
+	$(BIN)/python -m conformance.growth --plot docs/pictures/growth.svg --json docs/measured/growth.json
+
+choices: install-test real-redis
+	$(BIN)/python -m conformance.choices --json docs/measured/choices.json
 
 lint: install-test
 	$(BIN)/ruff check .

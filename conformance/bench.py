@@ -1,10 +1,12 @@
 """How fast, how large, how patient: `python -m conformance.bench` measures our server beside real Redis.
 
-Four questions, each with the bar that a plain Python server is held to:
+Five questions, each with the bar that a plain Python server is held to:
 
     speed    redis-benchmark, 50 clients, at -P 1 and -P 16     geometric mean of GET SET INCR >= 0.70 and >= 0.25
+    types    likewise, ten commands on the other data types     their geometric mean >= 0.65 and >= 0.25
     memory   a million small strings                            resident memory <= 2.6 times the oracle's
-    idle     CPU time while nobody asks anything                nothing beside the cron
+    idle     CPU time while nobody asks anything, and while     nothing beside the cron: at most 1 % of a core
+             10,000 clients wait in BLPOP
     churn    three million keys inserted, deleted at random     no turn of the event loop above 20 ms
 
 A machine is never quiet, so nothing is judged by one run: the two servers are measured in turns, A B B A A B ..., so
@@ -36,14 +38,56 @@ from statistics import median
 
 from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
 from .load import Load, LoadError, deletions, drive, inserts, shuffled
-from .wire import WireClosed, WireTimeout
+from .wire import WireClosed, WireTimeout, encode_command
 
 CLIENTS = 50
-TESTS = {"PING": "ping_mbulk", "SET": "set", "GET": "get", "INCR": "incr", "MSET": "mset"}  # as redis-benchmark says
 KEYS_OF_MSET = 10
-JUDGED = ("GET", "SET", "INCR")
-SPEED_BARS = {1: 0.70, 16: 0.25}  # -P -> least ratio
+RANDOM = "__rand_int__"  # redis-benchmark replaces it by a number below -r
+RANDOM_RANGE = "100000"
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """What redis-benchmark is to send, command -> its words; `bars`: -P -> least geometric mean of the judged."""
+
+    commands: dict[str, tuple[str, ...]]
+    judged: tuple[str, ...]
+    bars: dict[int, float]
+
+
+SPEED = Tests(
+    {
+        "PING": ("-t", "ping_mbulk"),
+        "SET": ("-t", "set"),
+        "GET": ("-t", "get"),
+        "INCR": ("-t", "incr"),
+        "MSET": ("-t", "mset"),
+    },
+    ("GET", "SET", "INCR"),
+    {1: 0.70, 16: 0.25},
+)
+TYPES = Tests(
+    {  # in this order: what one leaves is what the next finds
+        "LPUSH": ("LPUSH", "list", f"element:{RANDOM}"),
+        "RPOP": ("RPOP", "list"),
+        "LRANGE_100": ("LRANGE", "hundred", "0", "99"),
+        "SADD": ("SADD", "set", f"element:{RANDOM}"),
+        "SPOP": ("SPOP", "set"),
+        "HSET": ("HSET", "hash", f"field:{RANDOM}", "value"),
+        "ZADD": ("ZADD", "zset", RANDOM, f"element:{RANDOM}"),
+        "ZRANGE": ("ZRANGE", "zset", "0", "9"),
+        "XADD": ("XADD", "stream", "*", "field", "value"),
+        "EVAL": ("EVAL", "return redis.call('GET', KEYS[1])", "1", "key"),
+    },
+    ("LPUSH", "RPOP", "LRANGE_100", "SADD", "SPOP", "HSET", "ZADD", "ZRANGE", "XADD", "EVAL"),
+    {1: 0.65, 16: 0.25},
+)
+FIXTURES = (  # what the commands of TYPES read, and none of them makes
+    (b"RPUSH", b"hundred", *(b"element:%012d" % number for number in range(100))),
+    (b"SET", b"key", b"value"),
+)
 MEMORY_BAR = 2.6
+IDLE_BAR_MS = 10.0  # a second: 1 % of a core
 TURN_BAR_MS = 20.0
 
 
@@ -59,7 +103,7 @@ class Scale:
     churn_keys: int
 
 
-FULL = Scale(5, {1: 40_000, 16: 160_000}, 1_000_000, 4.0, 5_000, 3_000_000)
+FULL = Scale(5, {1: 40_000, 16: 160_000}, 1_000_000, 4.0, 10_000, 3_000_000)
 QUICK = Scale(1, {1: 20_000, 16: 80_000}, 200_000, 1.0, 1_000, 200_000)
 
 
@@ -98,9 +142,10 @@ class Churn:
 
 @dataclass(slots=True)
 class Idle:
-    """What nothing costs: CPU ms and turns of the loop, per second."""
+    """What nothing costs: CPU ms and turns of the loop, per second. `waiting`: the clients wait in BLPOP."""
 
     clients: int
+    waiting: bool
     cpu_ms: float
     turns: float
 
@@ -113,6 +158,7 @@ class Results:
     oracle: str
     scale: Scale
     speed: list[Comparison] = field(default_factory=list)
+    types: list[Comparison] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)  # resident bytes
     idle: list[list[Idle]] = field(default_factory=list)
     churn: list[dict[str, Churn]] = field(default_factory=list)
@@ -146,21 +192,31 @@ class Bench:
             yield pair
 
     def speed(self) -> None:
-        """redis-benchmark, in turns."""
+        """redis-benchmark on strings."""
+        self.results.speed = self._in_turns(SPEED)
+
+    def types(self) -> None:
+        """redis-benchmark on the other data types, and a script."""
+        self.results.types = self._in_turns(TYPES)
+
+    def _in_turns(self, tests: Tests) -> list[Comparison]:
         program = shutil.which("redis-benchmark")
         if program is None:
             raise EndpointError("redis-benchmark is not here: apt-get install redis-tools")
-        rows = [Comparison(pipeline, command) for pipeline in self.scale.requests for command in TESTS]
+        rows = [Comparison(pipeline, command) for pipeline in self.scale.requests for command in tests.commands]
         with self.servers() as (subject, oracle):
             for endpoint in (subject, oracle):
-                run_benchmark(program, endpoint, 1, "PING", 2000)  # nobody is measured cold
+                run_benchmark(program, endpoint, 1, SPEED.commands["PING"], 2000)  # nobody is measured cold
+                for argv in FIXTURES:
+                    ask(endpoint, *argv)
             for number in range(self.scale.rounds):
                 for row in rows:
                     self.say(f"speed: round {number + 1} of {self.scale.rounds}, -P {row.pipeline} {row.command}")
+                    words, requests = tests.commands[row.command], self.scale.requests[row.pipeline]
                     turns = [(subject, row.subject), (oracle, row.oracle)]
                     for endpoint, samples in turns[:: -1 if number % 2 else 1]:
-                        measure_speed(program, endpoint, row, self.scale.requests[row.pipeline], samples)
-        self.results.speed = rows
+                        measure_speed(program, endpoint, row, words, requests, samples)
+        return rows
 
     def memory(self) -> None:
         """Resident memory, once the keys are in and the number stands still."""
@@ -171,22 +227,31 @@ class Bench:
                 self.results.memory.append(resident_bytes(endpoint))
 
     def idle(self) -> None:
-        """CPU time of a server that nobody talks to, without and with connections."""
+        """CPU time of a server that nobody talks to: alone, with connections, with clients that wait for a key."""
+        count = self.scale.idle_clients
         with self.servers() as pair:
             for endpoint in pair:
                 self.say(f"idle: {endpoint.name}")
-                alone = self._idle(endpoint, 0)
+                ask(endpoint, b"CONFIG", b"SET", b"maxclients", b"%d" % (count + 100))
+                found = [self._idle(endpoint, 0, False)]
                 with ExitStack() as stack:
-                    for _ in range(self.scale.idle_clients):
-                        stack.enter_context(socket.create_connection(endpoint.address))
-                    self.results.idle.append([alone, self._idle(endpoint, self.scale.idle_clients)])
+                    clients = [
+                        stack.enter_context(socket.create_connection(endpoint.address)) for _ in range(count)
+                    ]
+                    found.append(self._idle(endpoint, count, False))
+                    for number, client in enumerate(clients):
+                        client.sendall(encode_command([b"BLPOP", b"queue:%d" % (number % 100), b"0"]))
+                    while int(info(endpoint)["blocked_clients"]) < count:
+                        time.sleep(0.05)
+                    found.append(self._idle(endpoint, count, True))
+                self.results.idle.append(found)
 
-    def _idle(self, endpoint: Endpoint, clients: int) -> Idle:
+    def _idle(self, endpoint: Endpoint, clients: int, waiting: bool) -> Idle:
         before, started = info(endpoint), time.perf_counter()
         time.sleep(self.scale.idle_seconds)  # no event to await: that nothing happens is what is measured
         after, seconds = info(endpoint), time.perf_counter() - started
         turns = int(after["eventloop_cycles"]) - int(before["eventloop_cycles"])
-        return Idle(clients, (cpu_seconds(after) - cpu_seconds(before)) * 1000 / seconds, turns / seconds)
+        return Idle(clients, waiting, (cpu_seconds(after) - cpu_seconds(before)) * 1000 / seconds, turns / seconds)
 
     def churn(self) -> None:
         """Insert keys in order, delete them in another, 50 clients at -P 16: who had to wait for how long?"""
@@ -200,23 +265,29 @@ class Bench:
                 self.results.churn.append(phases)
 
 
-def measure_speed(program: str, endpoint: Endpoint, row: Comparison, requests: int, samples: Samples) -> None:
+def measure_speed(
+    program: str, endpoint: Endpoint, row: Comparison, words: tuple[str, ...], requests: int, samples: Samples
+) -> None:
     """One run, one entry in each list of `samples`."""
     if row.command == "MSET":
         requests //= KEYS_OF_MSET // 2
     before = cpu_seconds(info(endpoint))
-    rps, p99_ms = run_benchmark(program, endpoint, row.pipeline, row.command, requests)
+    rps, p99_ms = run_benchmark(program, endpoint, row.pipeline, words, requests)
     cpu = cpu_seconds(info(endpoint)) - before
     samples.rps.append(rps)
     samples.p99_ms.append(p99_ms)
     samples.cpu_us.append(cpu * 1_000_000 / requests)
 
 
-def run_benchmark(program: str, endpoint: Endpoint, pipeline: int, command: str, requests: int) -> tuple[float, float]:
+def run_benchmark(
+    program: str, endpoint: Endpoint, pipeline: int, words: tuple[str, ...], requests: int
+) -> tuple[float, float]:
     """Requests per second and the 99th percentile of latency, in ms. Raises EndpointError."""
     host, port = endpoint.address
-    words = [program, "-h", host, "-p", str(port), "-c", str(CLIENTS), "-P", str(pipeline), "-n", str(requests)]
-    done = subprocess.run([*words, "-t", TESTS[command], "--csv"], capture_output=True, text=True, check=False)
+    load = [program, "-h", host, "-p", str(port), "-c", str(CLIENTS), "-P", str(pipeline), "-n", str(requests)]
+    if any(RANDOM in word for word in words):
+        load += ["-r", RANDOM_RANGE]
+    done = subprocess.run([*load, "--csv", *words], capture_output=True, text=True, check=False)
     table = list(csv.DictReader(done.stdout.splitlines()))
     if done.returncode or len(table) != 1:
         raise EndpointError(f"redis-benchmark failed: {(done.stderr or done.stdout).strip()[:500]}")
@@ -273,9 +344,9 @@ def describe(endpoint: Endpoint) -> str:
 # --- Telling ---------------------------------------------------------------------------------------------------------
 
 
-def geometric_mean(results: Results, pipeline: int) -> float:
+def geometric_mean(rows: list[Comparison], pipeline: int, judged: tuple[str, ...]) -> float:
     """Of the judged commands' ratios."""
-    ratios = [row.ratio for row in results.speed if row.pipeline == pipeline and row.command in JUDGED]
+    ratios = [row.ratio for row in rows if row.pipeline == pipeline and row.command in judged]
     return float(prod(ratios) ** (1 / len(ratios)))
 
 
@@ -291,25 +362,24 @@ def render(results: Results) -> str:
 
 
 def _speed_tables(results: Results) -> Iterator[str]:
-    if not results.speed:
-        return
-    for pipeline, bar in SPEED_BARS.items():
-        yield "\n".join(_speed_table(results, pipeline, bar))
+    for rows, tests in ((results.speed, SPEED), (results.types, TYPES)):
+        for pipeline in tests.bars if rows else ():
+            yield "\n".join(_speed_table(rows, tests, pipeline, results.scale.rounds))
 
 
-def _speed_table(results: Results, pipeline: int, bar: float) -> Iterator[str]:
-    yield f"Speed, {CLIENTS} clients, -P {pipeline}: medians of {results.scale.rounds}, ours then the oracle's"
-    yield f"{'':<8}{'requests/s':>20}{'ratio':>9}{'p99 latency, ms':>20}{'server CPU, us/request':>26}"
-    for row in results.speed:
+def _speed_table(rows: list[Comparison], tests: Tests, pipeline: int, rounds: int) -> Iterator[str]:
+    yield f"Speed, {CLIENTS} clients, -P {pipeline}: medians of {rounds}, ours then the oracle's"
+    yield f"{'':<10}{'requests/s':>20}{'ratio':>9}{'p99 latency, ms':>20}{'server CPU, us/request':>26}"
+    for row in rows:
         if row.pipeline == pipeline:
             ours, theirs = row.subject, row.oracle
             yield (
-                f"{row.command:<8}{median(ours.rps):>11,.0f}{median(theirs.rps):>11,.0f}{row.ratio:>7.2f}"
+                f"{row.command:<10}{median(ours.rps):>11,.0f}{median(theirs.rps):>11,.0f}{row.ratio:>7.2f}"
                 f"{median(ours.p99_ms):>11.2f}{median(theirs.p99_ms):>9.2f}"
                 f"{median(ours.cpu_us):>15.2f}{median(theirs.cpu_us):>11.2f}"
             )
-    mean = geometric_mean(results, pipeline)
-    yield f"geometric mean over {' '.join(JUDGED)}: {mean:.2f}, {verdict(mean >= bar, f'{bar:.2f}')}"
+    mean, bar = geometric_mean(rows, pipeline, tests.judged), tests.bars[pipeline]
+    yield f"geometric mean over {' '.join(tests.judged)}: {mean:.2f}, {verdict(mean >= bar, f'{bar:.2f}')}"
 
 
 def _memory_table(results: Results) -> str:
@@ -332,8 +402,10 @@ def _idle_table(results: Results) -> str:
     lines = [f"Idle, over {results.scale.idle_seconds:g} s, ours then the oracle's"]
     lines.append(f"{'':<20}{'CPU, ms a second':>24}{'turns a second':>22}")
     for ours, theirs in zip(*results.idle, strict=True):
-        name = f"{ours.clients:,} connections"
-        lines.append(f"{name:<20}{ours.cpu_ms:>14.2f}{theirs.cpu_ms:>10.2f}{ours.turns:>12.1f}{theirs.turns:>10.1f}")
+        name = f"{ours.clients:,} {'waiting in BLPOP' if ours.waiting else 'connections'}"
+        lines.append(f"{name:<24}{ours.cpu_ms:>10.2f}{theirs.cpu_ms:>10.2f}{ours.turns:>12.1f}{theirs.turns:>10.1f}")
+    worst = max(each.cpu_ms for each in results.idle[0])
+    lines.append(f"at most {worst:.2f} ms a second, {verdict(worst <= IDLE_BAR_MS, f'{IDLE_BAR_MS:g} ms')}")
     return "\n".join(lines)
 
 
@@ -365,10 +437,13 @@ def _or_dash(number: float | None) -> str:
 
 def as_json(results: Results) -> str:
     tree = asdict(results)
-    for entry, row in zip(tree["speed"], results.speed, strict=True):
-        entry["ratio"] = row.ratio
-    if results.speed:
-        tree["geometric_mean"] = {str(pipeline): geometric_mean(results, pipeline) for pipeline in SPEED_BARS}
+    for name, rows, tests in (("speed", results.speed, SPEED), ("types", results.types, TYPES)):
+        for entry, row in zip(tree[name], rows, strict=True):
+            entry["ratio"] = row.ratio
+        if rows:
+            tree[f"{name}_geometric_mean"] = {
+                str(pipeline): geometric_mean(rows, pipeline, tests.judged) for pipeline in tests.bars
+            }
     return json.dumps(tree, indent=2) + "\n"
 
 
@@ -376,6 +451,7 @@ def as_json(results: Results) -> str:
 
 SECTIONS: dict[str, Callable[[Bench], None]] = {
     "speed": Bench.speed,
+    "types": Bench.types,
     "memory": Bench.memory,
     "idle": Bench.idle,
     "churn": Bench.churn,

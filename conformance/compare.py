@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from .divergences import Divergence
 from .divergences import load as load_divergences
 from .endpoints import Endpoint, EndpointError
+from .outcome import LOG
 from .report import Finding, Run, row_name
 from .runner import Duel, Verdict
 from .shrink import kind_of, shrink
@@ -77,7 +78,7 @@ class Comparison:
             known: Divergence | None = None
             for number, entry in enumerate(self.divergences):
                 names = (self.duel.subject.name, self.duel.oracle.name)
-                if entry.covers(*names, command, verdict.stream.name, line, verdict.protocol):
+                if entry.covers(*names, command, verdict.stream.name, line, verdict.protocol, one.note == LOG):
                     self._exercised.add(number)
                     if not one.same:
                         self._differed.add(number)

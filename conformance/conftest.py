@@ -9,10 +9,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from .compare import Comparison
 from .endpoints import Endpoint, open_endpoint, start
 from .runner import Duel
+
+settings.register_profile("mini_redis", deadline=None)  # how busy this machine is says nothing about the code
+settings.load_profile("mini_redis")
 
 
 @pytest.fixture(scope="session")

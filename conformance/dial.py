@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .wire import Connection, Reply, WireClosed, WireGarbage, WireTimeout, encode_command
@@ -63,6 +65,8 @@ class Target:
     user: str = ""
     password: str | None = None
     db: int | None = None
+    opened: Callable[[], Any] | None = field(default=None, compare=False, repr=False)
+    """Gives a connected socket, or what behaves like one, where there is no address to dial."""
 
     @property
     def shown(self) -> str:
@@ -128,6 +132,8 @@ def _masked(url: str) -> str:
 
 def dial(target: Target, timeout: float) -> Connection:
     """A connection on which nothing has been said yet. OSError (ssl.SSLError among them) when there is none."""
+    if target.opened is not None:
+        return Connection.of(target.opened(), timeout)
     if target.path:
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connected.settimeout(timeout)

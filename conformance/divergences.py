@@ -27,11 +27,16 @@ class Divergence:
     stream: str = "*"
     line: str = "*"
     protocol: int = 0
+    log: bool = False
+    """It is about what reaches the log, and not about replies."""
 
-    def covers(self, subject: str, oracle: str, command: str, stream: str, line: str, protocol: int) -> bool:
+    def covers(
+        self, subject: str, oracle: str, command: str, stream: str, line: str, protocol: int, log: bool = False
+    ) -> bool:
         """Whether a comparison lies in this entry's scope, whatever came of it."""
         return (
-            fnmatchcase(subject, self.subject)
+            log == self.log
+            and fnmatchcase(subject, self.subject)
             and fnmatchcase(oracle, self.oracle)
             and fnmatchcase(command, self.command)
             and fnmatchcase(stream, self.stream)

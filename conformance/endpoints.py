@@ -20,9 +20,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from .dial import Control, Target, Tls, dial, explain_failure, explain_refusal, introduce, parse_target
 from .dial import EndpointError as EndpointError
+from .journal import AppendOnlyFile, Journal
 from .wire import Address, Connection, Reply, WireClosed, WireGarbage, WireTimeout
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -102,6 +104,18 @@ def command_line(name: str, port: int, directory: str, extra: tuple[str, ...] = 
     return [find_program(recipe), *common, "--bind", "127.0.0.1", "--dir", directory, *debug, *extra]
 
 
+class TurnableClock(Protocol):
+    """A server's clock that somebody turns."""
+
+    def now_ms(self) -> int:
+        """What it shows."""
+        ...
+
+    def turn(self, ms: int) -> None:
+        """Let so many milliseconds pass. Fewer than none: it is ahead, and the server is empty."""
+        ...
+
+
 @dataclass
 class Endpoint:
     """A server to talk to. `process` is None when it is not ours."""
@@ -113,10 +127,18 @@ class Endpoint:
     extra: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
+    clock: TurnableClock | None = None
+    journal: Journal | None = None
+    """What reaches its log, where we can see that: of servers that were started to keep one."""
 
     @property
     def owned(self) -> bool:
         return self.directory is not None
+
+    @property
+    def tells_addresses(self) -> bool:
+        """Whether our end of a connection has the address that CLIENT LIST tells: nothing lies in between."""
+        return self.owned or self.target.opened is not None
 
     @property
     def address(self) -> Address:
@@ -233,10 +255,20 @@ class Endpoint:
                 if "--cluster-enabled" in self.extra:
                     self._own_all_slots()
                 self.read_facts()
+                self.journal = self._find_journal()
                 return
             self._end_process()
             last = self.log_tail()
         raise EndpointError(f"{self.name} does not start:\n{last}")
+
+    def _find_journal(self) -> Journal | None:
+        if "--appendonly" not in self.extra:
+            return None
+        assert self.directory is not None
+        directory = Path(self.directory) / "appendonlydir"
+        if not directory.is_dir():
+            raise EndpointError(f"{self.title} keeps no append-only file to compare (try mini_redis:manual)")
+        return AppendOnlyFile(directory)
 
     def _answers(self) -> bool:
         """Await the first PING that is answered; False when the process ends or START_TIMEOUT passes before."""
@@ -365,6 +397,10 @@ class Wish:
     tls: Tls | None = None
     flush: bool = False
     cluster: bool = False
+    clock: str = ""
+    """A command that turns the server's clock, with {ms} for how far."""
+    log: bool = False
+    """It is to keep a log, which is compared too."""
 
 
 def open_endpoint(text: str, flush: bool = False) -> Endpoint:
@@ -377,6 +413,10 @@ def open_wish(wish: Wish, beside: Endpoint | None = None) -> Endpoint:
 
     So that the two differ only in what they are, not in how they were set up.
     """
+    if wish.text == "mini_redis:manual":
+        from . import turned  # needs the package under test, which nothing else here does
+
+        return turned.start(logging=wish.log)
     if wish.text not in NAMES:
         target = parse_target(wish.text, wish.password, wish.tls)
         if target is None:
@@ -386,6 +426,8 @@ def open_wish(wish: Wish, beside: Endpoint | None = None) -> Endpoint:
             raise EndpointError(f"{endpoint.where} is no cluster node (INFO: redis_mode): leave --cluster away")
         if endpoint.cluster and not wish.cluster:
             raise EndpointError(f"{endpoint.where} is a cluster node: pass --cluster, which leaves out what one cannot")
+        if wish.clock:
+            endpoint.clock = RemoteClock(endpoint, wish.clock)
         return endpoint
     extra: list[str] = []
     target = Target()
@@ -394,6 +436,8 @@ def open_wish(wish: Wish, beside: Endpoint | None = None) -> Endpoint:
             extra += ["--requirepass", beside.target.password]
             target = replace(target, password=beside.target.password)
         target = replace(target, db=beside.target.db)
+    if wish.log:
+        extra += ["--appendonly", "yes", "--appendfsync", "no"]
     if wish.cluster:
         if wish.text == "mini_redis":
             raise EndpointError("mini_redis is no cluster node: --cluster needs two servers that are")
@@ -401,9 +445,33 @@ def open_wish(wish: Wish, beside: Endpoint | None = None) -> Endpoint:
     return start(wish.text, tuple(extra), target)
 
 
+class RemoteClock:
+    """The clock of a server that has a command for turning it; EndpointError if it has not."""
+
+    def __init__(self, endpoint: Endpoint, command: str) -> None:
+        if "{ms}" not in command:
+            raise EndpointError(f"{command!r} does not say how far to turn the clock: write {{ms}} where that belongs")
+        self._control = endpoint.control()
+        self._command = command
+        self._where = endpoint.where
+        self.turn(0)
+
+    def now_ms(self) -> int:
+        seconds, micros = (int(part.text) for part in self._control.call(b"TIME").children)
+        return seconds * 1000 + micros // 1000
+
+    def turn(self, ms: int) -> None:
+        if ms < 0:  # it goes forward only: let ours catch up
+            time.sleep(-ms / 1000)
+            return
+        reply = self._control.call(*(word.replace("{ms}", str(ms)).encode() for word in self._command.split()))
+        if reply.is_error:
+            raise EndpointError(f"{self._where} does not turn its clock: {reply.text.decode('utf-8', 'replace')}")
+
+
 def open_pair(oracle: Wish, subject: Wish) -> tuple[Endpoint, Endpoint]:
     """Both, the foreign one first: what is started takes after it."""
-    if subject.text in NAMES:
+    if subject.text in (*NAMES, "mini_redis:manual"):
         left = open_wish(oracle)
         return left, _or_stop(left, lambda: open_wish(subject, beside=left))
     right = open_wish(subject)

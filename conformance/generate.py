@@ -67,12 +67,16 @@ class Seeded:
 
 @dataclass
 class Writer:
-    """Writes one stream's commands. `groups` are those whose keys exist; `taken` the branches of the grammar used."""
+    """Writes one stream's commands. `groups` are those whose keys exist; `taken` the branches of the grammar used.
+
+    `avoided` names commands and tokens that this stream does without.
+    """
 
     choices: Choices
     commands: list[Command]
     hints: Hints = field(default_factory=load_hints)
     groups: tuple[str, ...] = ("string",)
+    avoided: set[bytes] = field(default_factory=set)
     taken: list[str] = field(default_factory=list)
     broken: bool = False
     _form: Form = FREE
@@ -80,6 +84,7 @@ class Writer:
     _weights: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.commands = [one for one in self.commands if one.name.encode() not in self.avoided] or self.commands
         self._weights = [self.hints.weight(command) for command in self.commands]
 
     def command(self) -> tuple[Command, list[bytes]]:
@@ -107,7 +112,7 @@ class Writer:
         return token.lower() if self._chance("lower_case") else token
 
     def _takes(self, command: Command, argument: Argument) -> bool:
-        if argument.name in self._form.never or argument.token in self.hints.never_taken(command.name):
+        if argument.name in self._form.never or argument.token in self.hints.never_taken(command.name) | self.avoided:
             return False
         return not argument.optional or argument.name in self._form.always or self._chance("optional")
 
@@ -274,9 +279,21 @@ def draw_setup(choices: Choices, commands: list[Command], known: frozenset[str],
     return setup
 
 
-def assemble(setup: dict[str, list[Step]], turns: Sequence[Turn]) -> tuple[Step, ...]:
+def draw_limits(choices: Choices, known: frozenset[str], hints: Hints) -> dict[str, Step]:
+    """Directive -> CONFIG SET, for some streams: encodings change where a stream of thirty commands comes to see it."""
+    if known and "CONFIG SET" not in known or not choices.chance(hints.share("tight")):
+        return {}
+    drawn = {name: choices.pick(("", *values)) for name, values in hints.data["tight"].items()}
+    return {
+        name: Step("call", "a", (b"CONFIG", b"SET", name.encode(), value.encode()))
+        for name, value in drawn.items()
+        if value
+    }
+
+
+def assemble(limits: dict[str, Step], setup: dict[str, list[Step]], turns: Sequence[Turn]) -> tuple[Step, ...]:
     """The steps of a stream: transactions opened, filled by their clients' next turns, and ended."""
-    steps = [step for group in setup.values() for step in group]
+    steps = [*limits.values()] + [step for group in setup.values() for step in group]
     left: dict[str, int] = {}
     endings: dict[str, bytes] = {}
     for turn in turns:
@@ -305,6 +322,38 @@ def _step(turn: Turn, in_block: bool) -> Step:
     return Step("scan" if whole else "call", turn.client, turn.words, rule=turn.rule)
 
 
+LISTENING = (
+    b"HELLO 3",
+    b"CONFIG SET notify-keyspace-events EAmnoc",
+    b"PSUBSCRIBE __keyevent*",
+)
+WEIGHS_IN_ANY_ORDER = frozenset((b"SORT", b"SORT_RO"))
+
+
+def is_listened_to(choices: Choices, known: frozenset[str], hints: Hints) -> bool:
+    """Whether a client more is to hear of every event and of every key that is modified: some of the streams."""
+    needed = {"CONFIG SET", "PSUBSCRIBE", "CLIENT TRACKING"}
+    return (not known or needed <= known) and choices.chance(hints.share("events"))
+
+
+def overheard(steps: tuple[Step, ...], cached: tuple[bytes, ...]) -> tuple[Step, ...]:
+    """The same steps, and after each of them what another client has heard of it.
+
+    It tracks the keys `cached` one by one, which it reads before each step, or all keys if there are none.
+    """
+    tracking = b"CLIENT TRACKING ON" if cached else b"CLIENT TRACKING ON BCAST"
+    heard = [Step("call", "z", tuple(line.split()), frames=1) for line in (*LISTENING, tracking)]
+    weighed = False  # in a transaction, it may be
+    for step in steps:
+        name = step.argv[0].upper()
+        weighed = weighed or name in WEIGHS_IN_ANY_ORDER
+        rule = "shape" if name in WEIGHS_IN_ANY_ORDER or (weighed and name == b"EXEC") else None
+        if cached:
+            heard += (Step("call", "z", (b"TOUCH", *cached), rule="ignore"), Step("heard", "z", rule="ignore"))
+        heard += (step, Step("heard", "z", rule=rule, line=step.line))
+    return tuple(heard)
+
+
 @dataclass
 class Generator:
     """Streams of about `length` commands each, from one seed."""
@@ -318,9 +367,16 @@ class Generator:
     def stream(self, number: int) -> tuple[Stream, int]:
         """The numbered stream and the protocol it is for."""
         choices = Seeded(f"{self.seed}:{number}")
+        limits = draw_limits(choices, self.known, self.hints)
         setup = draw_setup(choices, self.commands, self.known, self.hints)
-        writer = Writer(choices, self.commands, self.hints, tuple(setup) or ("string",))
+        avoided = self.hints.unsteady([*limits])
+        writer = Writer(choices, self.commands, self.hints, tuple(setup) or ("string",), avoided)
         clients = CLIENTS[: choices.pick((1, 1, 2, 3))]
         turns = [draw_turn(writer, clients) for _ in range(self.length)]
         teaches = f"Generated: seed {self.seed}, number {number}."
-        return Stream(f"generated/{self.seed}-{number}", assemble(setup, turns), teaches), 2 + number % 2
+        steps = assemble(limits, setup, turns)
+        if is_listened_to(choices, self.known, self.hints):
+            pools: dict[str, list[str]] = self.hints.data["keys"]
+            cached = tuple(key.encode() for pool in pools.values() for key in pool)
+            steps = overheard(steps, cached if choices.chance(0.5) else ())
+        return Stream(f"generated/{self.seed}-{number}", steps, teaches), 2 + number % 2

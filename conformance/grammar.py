@@ -171,7 +171,10 @@ class _Matcher:
         for end, taken, repeats in self._present(first, at, told):
             counted = told
             if first.name in COUNTS and first.token is None:
-                counted = int(self.words[end - 1])
+                word = self.words[end - 1]
+                if b"${" in word:  # a moment where a number of keys belongs: whatever that is, it is not so many
+                    continue
+                counted = int(word)
             elif first.multiple:
                 # Streams, then as many ids; but arguments after counted keys are free.
                 counted = repeats if told is None else None

@@ -58,6 +58,11 @@ class Hints:
         table = self.data["tokens"]
         return {token.encode() for token in [*table.get("*", []), *table.get(command, [])]}
 
+    def unsteady(self, directives: list[str]) -> set[bytes]:
+        """Commands and tokens whose replies would hang on chance once these directives are set."""
+        table: dict[str, list[str]] = self.data["unsteady"]
+        return {word.encode() for name in directives for word in table.get(name, ())}
+
     def forms(self, command: str) -> list[Form]:
         return _forms(command)
 

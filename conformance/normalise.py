@@ -17,7 +17,8 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
     cursor [pairs]      [cursor, elements]: the cursor is each server's own; elements in any order
     fields NAME...      what follows one of these names, at any level, by shape (~NAME: not at all); all else exact
     config              pairs: values of the directives named in normalise.toml are not looked at
-    clients             lines of key=value: values of the fields masked in normalise.toml are not looked at
+    clients             lines of key=value: values of the fields masked in normalise.toml are not looked at, ids of
+                        clients only as far as there is one; `clients NAME ...` does not look at these either
     commands [ordered]  entries of COMMAND in any order (ordered: as they come), subcommands in any order, else exact
     docs                COMMAND DOCS: commands and subcommands in any order, a summary's words not looked at, else exact
     surface [ordered]   every element of the subject's list is in the oracle's (ordered: in the same order)
@@ -25,6 +26,10 @@ keep the types: an array is never equal to a set, an integer never to a bulk. An
                         with `values` also their values, but for the masked fields; commands in any order
     columns N...        an array of arrays: the elements at these places (from 0) by shape; all else exact
     words NAME...       words of name:value: the named ones' values are not looked at
+    monitor             a line of MONITOR: neither its time nor the client's port
+    slowlog             entries of SLOWLOG GET: ids from the last one's on, neither times nor the client's port
+    histogram           LATENCY HISTOGRAM: commands in any order, calls exact, the histogram's last step is all calls
+    dump                the answer of DUMP: bytes, but for the order of tables; of what holds times its form alone
     error               an error with the same first word
     ignore              a reply must come; nothing is compared
     multi-line          lines of a text in any order
@@ -49,9 +54,13 @@ from typing import Any, TypeAlias
 from .wire import Reply
 
 Canonical: TypeAlias = object
+CONTROL_NAME = b"conformance"
+"""Of the tool's own connection."""
+OF_CONTROL = frozenset(("cmd", "tot-net-in", "tot-cmds"))
 RULE_NAMES = frozenset(
     ("exact", "unordered", "deep", "pairs", "shape", "type", "within", "cursor", "fields", "clients", "info", "words")
     + ("config", "commands", "docs", "error", "ignore", "multi-line", "seconds", "milliseconds", "surface", "columns")
+    + ("dump", "monitor", "slowlog", "histogram")
 )
 
 
@@ -61,6 +70,7 @@ class Rules:
 
     by_command: dict[str, str]
     masked_fields: frozenset[str]
+    id_fields: frozenset[str]
     masked_directives: frozenset[str]
     masked_info: tuple[str, ...]
     own_info: tuple[str, ...]
@@ -82,6 +92,7 @@ def load_rules() -> Rules:
     return Rules(
         data["rules"],
         frozenset(data["clients"]["masked"]),
+        frozenset(data["clients"]["ids"]),
         frozenset(data["config"]["masked"]),
         tuple(data["info"]["masked"]),
         tuple(data["info"]["own"]),
@@ -148,7 +159,7 @@ def canonical(name: str, arguments: list[str], reply: Reply) -> Canonical:
             places = {int(argument) for argument in arguments}
             return reply.kind, reply.value is None, [_columns(child, places) for child in reply.children]
         case "clients":
-            return reply.kind, reply.format, [_client_line(line) for line in reply.text.split(b"\n")]
+            return reply.kind, reply.format, [_client_line(line, arguments) for line in reply.text.split(b"\n")]
         case "commands":
             entries = [_command_entry(child) for child in reply.children]
             return reply.kind, len(entries), entries if "ordered" in arguments else sorted(entries, key=repr)
@@ -156,8 +167,16 @@ def canonical(name: str, arguments: list[str], reply: Reply) -> Canonical:
             return _docs(reply)
         case "info":
             return reply.kind, reply.format, _info(reply.text, "values" in arguments)
+        case "dump":
+            return canonical_dump(reply) if len(reply.text) > DUMP_FOOTER else reply.raw
         case "words":
             return reply.kind, [_word(word, arguments) for word in reply.text.split(b" ")]
+        case "monitor":
+            return reply.kind, _PORT_SHOWN.sub(rb"\1(port)\2", _TIME_SHOWN.sub(b"(time) [", reply.text))
+        case "slowlog":
+            return reply.kind, [_slowlog_entry(child, reply.children[0]) for child in reply.children]
+        case "histogram":
+            return reply.kind, sorted((name.raw, _distribution(value)) for name, value in _pairs(reply))
         case "multi-line":
             return reply.kind, reply.format, sorted(reply.text.splitlines())
         case _:
@@ -201,6 +220,30 @@ def _cursor(reply: Reply, pairs: bool) -> Canonical:
     if pairs:
         return shape, sorted((k.raw, v.raw) for k, v in _pairs(elements))
     return shape, sorted(child.raw for child in elements.children)
+
+
+_TIME_SHOWN = re.compile(rb"^\d+\.\d{6} \[")
+_PORT_SHOWN = re.compile(rb"^(\(time\) \[\d+ 127\.0\.0\.1:)\d+(\] )")
+_PORT = re.compile(rb":\d+$")
+
+
+def _slowlog_entry(entry: Reply, last: Reply) -> Canonical:
+    if len(entry.children) != 6 or not last.children:
+        return entry.raw
+    number, at, duration, words, address, name = entry.children
+    before_last = int(last.children[0].text) - int(number.text)
+    where = _PORT.sub(b":(port)", address.text)
+    return entry.kind, before_last, _shape(at), _shape(duration), words.raw, address.kind, where, name.raw
+
+
+def _distribution(reply: Reply) -> Canonical:
+    """How the facts of a command are shaped, how many calls there were, and whether the histogram counts them all."""
+    facts = dict(_named(reply))
+    calls, steps = facts.get(b"calls"), facts.get(b"histogram_usec")
+    if calls is None or steps is None or not steps.children:
+        return reply.raw
+    last, kinds = steps.children[-1], {step.kind for step in steps.children}
+    return reply.kind, sorted(facts), calls.raw, steps.kind, kinds, last.raw
 
 
 def _columns(reply: Reply, places: set[int]) -> Canonical:
@@ -302,10 +345,38 @@ def _docs(reply: Reply) -> Canonical:
     return reply.kind, len(children), sorted(((name.raw, entry(value)) for name, value in pairs), key=repr)
 
 
-def _client_line(line: bytes) -> list[tuple[bytes, bytes]]:
-    masked = load_rules().masked_fields
-    pairs = [word.partition(b"=") for word in line.split(b" ")]
-    return [(key, b"*" if key.decode("utf-8", "replace") in masked else value) for key, _, value in pairs]
+DUMP_FOOTER = 10  # version and checksum
+TABLES = (2, 4)  # set and hash, whose elements come in an order of each server's own
+HASHES_WITH_TIMES = (24, 25)  # to live, which two servers count from different moments
+STREAM, MODULE, SET_LISTPACK = 21, 7, 20
+PACKED = 0xC3  # the first byte of a string that is compressed
+
+
+def canonical_dump(reply: Reply) -> tuple[int, Canonical]:
+    """The version of a dump, and what two servers must have in common: of tables the bytes, in any order."""
+    body, footer = reply.text[:-DUMP_FOOTER], reply.text[-DUMP_FOOTER:]
+    version, form = int.from_bytes(footer[:2], "little"), body[0]
+    if form in TABLES:
+        return version, (form, bytes(sorted(body)))
+    if form == STREAM:  # its groups hold times, in 8 bytes each
+        return version, (form, len(body))
+    if form == MODULE or form in HASHES_WITH_TIMES:
+        return version, form
+    if form == SET_LISTPACK:  # in the order of a table, if SDIFFSTORE and its like have made it of one
+        return version, (form, b"" if body[1] == PACKED else bytes(sorted(body)))
+    return version, body
+
+
+def _client_line(line: bytes, more_masked: list[str]) -> list[tuple[bytes, bytes]]:
+    masked, ids = load_rules().masked_fields.union(more_masked), load_rules().id_fields
+    if b" name=" + CONTROL_NAME + b" " in line:
+        masked |= OF_CONTROL
+    told: list[tuple[bytes, bytes]] = []
+    for key, _, value in (word.partition(b"=") for word in line.split(b" ")):
+        name = key.decode("utf-8", "replace")
+        hidden = name in masked or (name in ids and value.isdigit() and value != b"0")
+        told.append((key, b"*" if hidden else value))
+    return told
 
 
 def _info(text: bytes, values: bool) -> list[Canonical]:

@@ -10,6 +10,7 @@ from .wire import Reply, as_text
 LEFT_OVER = "left over at the end"
 STATE = "state at the end"
 GONE = "the server does not answer after the stream"
+LOG = "what reached the log"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,11 @@ from typing import Protocol
 from .dial import Control
 from .endpoints import Endpoint, EndpointError, count_keys
 from .gaps import Gaps
-from .normalise import CLOCK_DOUBT, Rules, command_name, doubtful, equal, load_rules
+from .journal import as_outcome, calls, tell_alike
+from .normalise import CLOCK_DOUBT, CONTROL_NAME, Rules, command_name, doubtful, equal, load_rules
 from .outcome import GONE as GONE
 from .outcome import LEFT_OVER as LEFT_OVER
+from .outcome import LOG as LOG
 from .outcome import STATE as STATE
 from .outcome import Compared as Compared
 from .outcome import Outcome, plain_text
@@ -31,6 +33,7 @@ from .wire import Connection, Reply, WireClosed, WireGarbage, WireTimeout, encod
 
 POLL_SECONDS = 0.005
 CHOPPED_BYTES = 2000
+MARK = b"heard all of it?"
 WITHOUT = {
     "FLUSHALL": "FLUSHALL is refused: each database is emptied by FLUSHDB or DEL",
     "DEBUG DIGEST": "no DEBUG DIGEST: at the end of a stream every value is read and compared",
@@ -106,13 +109,19 @@ class Session:
         self.now_ms = now_ms
         self.numbers: dict[str, bytes] = {}
         self.control = endpoint.control(timeout)
+        self.control.call(b"CLIENT", b"SETNAME", CONTROL_NAME)  # who is seen in CLIENT LIST asks as often as it must
         self.clients_before = count_clients(self.control)
         self._put_back: Callable[[], None] = lambda: None
 
     def prepare(self, stream: Stream) -> None:
         """Empty the server and remember what the stream is going to configure."""
         reset(self.control, self.endpoint)
+        if (clock := self.endpoint.clock) is not None:
+            clock.turn(time.time_ns() // 1_000_000 - clock.now_ms())
         self._put_back = remember_configuration(self.control, stream)
+        if self.endpoint.journal is not None:
+            self.control.call(b"DEBUG", b"SET-ACTIVE-EXPIRE", b"0")
+            self.endpoint.journal.take()
 
     def close(self) -> None:
         """Restore the configuration and hang up."""
@@ -173,6 +182,8 @@ class Session:
 
     def begin(self, step: Step) -> str:
         """Send what the step sends. Returns how that failed, or an empty string."""
+        if (clock := self.endpoint.clock) is not None:  # the other server's clock does not stand
+            clock.turn(max(0, time.time_ns() // 1_000_000 - clock.now_ms()))
         try:
             match step.verb:
                 case "call" | "send":
@@ -196,7 +207,8 @@ class Session:
             case "send":
                 return Outcome()
             case "close":
-                self.clients.pop(step.client).close()
+                self.client(step.client).close()  # which a shortened stream may not have opened
+                del self.clients[step.client]
                 return Outcome()
             case "scan":
                 return self._guarded(lambda got: self._scan(step, got))
@@ -208,6 +220,8 @@ class Session:
                 return outcome if early is None else Outcome((early,), "early")
             case "await":
                 return self._guarded(lambda got: self._await(step, got))
+            case "heard":
+                return self._guarded(lambda got: self._heard(step.client, got))
             case _:
                 outcome = self._guarded(lambda got: self._replies(step, frames, got))
         if step.capture and outcome.frames:
@@ -254,18 +268,34 @@ class Session:
         if step.closed:
             while True:
                 got.append(connection.read_frame(self.timeout))
-        pushed = self.protocol == 3 and command_name(step.argv) in load_rules().reply_per_argument
+        in_order = step.frames is not None or (
+            self.protocol == 3 and command_name(step.argv) in load_rules().reply_per_argument
+        )
         for _ in range(frames):
-            got.append(connection.read_frame(self.timeout) if pushed else connection.read_reply(self.timeout))
+            got.append(connection.read_frame(self.timeout) if in_order else connection.read_reply(self.timeout))
 
     def _await(self, step: Step, got: list[Reply]) -> None:
         connection = self.client(step.client)
-        for _ in range(1 if step.replies is None else step.replies):
+        for _ in range(step.frames or 0):
+            got.append(connection.read_frame(self.timeout))
+            if got[-1].kind != ">" and self.pending.get(step.client):
+                self.pending[step.client] -= 1
+        for _ in range(0 if step.frames is not None else 1 if step.replies is None else step.replies):
             if self.pending.get(step.client):
                 got.append(connection.read_reply(self.timeout))
                 self.pending[step.client] -= 1
             else:
                 got.append(connection.read_frame(self.timeout))
+
+    def _heard(self, name: str, got: list[Reply]) -> None:
+        """What came before the answer to a PING; RESP2 subscribers are answered by an array."""
+        connection = self.client(name)
+        connection.send(encode_command([b"PING", MARK]))
+        while True:
+            frame = connection.read_frame(self.timeout)
+            if frame.kind != ">" and MARK in (frame.text, *(child.text for child in frame.children[-1:])):
+                return
+            got.append(frame)
 
     def _scan(self, step: Step, got: list[Reply]) -> None:
         """Drive the cursor to its end; the elements (pairs where the command gives pairs) as a sorted set."""
@@ -294,6 +324,9 @@ class Session:
         connection = self.client(step.client)
         argv = [self.substitute(word) for word in step.argv]
         deadline = time.monotonic() + self.timeout
+        clock = self.endpoint.clock
+        if clock is not None:
+            clock.turn(step.wait_ms)
         while True:
             reply = connection.call(*argv)
             if plain_text(reply) == step.expect:
@@ -302,7 +335,10 @@ class Session:
             if time.monotonic() > deadline:
                 got.append(reply)
                 raise WireTimeout(b"the reply never became " + step.expect)
-            time.sleep(POLL_SECONDS)
+            if clock is not None:
+                clock.turn(round(POLL_SECONDS * 1000))
+            else:
+                time.sleep(POLL_SECONDS)
 
     def _until_blocked(self, name: str) -> None:
         address = self.client(name).local_address.encode()
@@ -355,6 +391,7 @@ class Duel:
     chopped: bool = False
     rules: Rules = field(default_factory=load_rules)
     least_slack_ms: int = 2
+    log_slack_ms: int = 2000
     gaps: Gaps = field(init=False)
     _abilities: dict[tuple[str, str], bool] = field(default_factory=dict)
 
@@ -410,13 +447,17 @@ class Duel:
     def side(self, endpoint: Endpoint, stream: Stream, protocol: int, now_ms: int) -> Side:
         """The stream's clients on one of the two."""
         # Both or none ask for their ids: what is sent must be the same, since servers count it.
-        numbered = not (self.oracle.owned and self.subject.owned)
+        numbered = not (self.oracle.tells_addresses and self.subject.tells_addresses)
         chopped = self.chopped and endpoint is self.subject
         return Session(endpoint, protocol, stream.handshake, now_ms, self.timeout, chopped, numbered)
 
     def unfit(self, stream: Stream, protocol: int) -> str:
         """Why the stream does not apply to this pair; empty when it does."""
+        if self.lacks_process(stream):
+            return "a server within the tool's own process does nothing while another client is served"
         for what, detail in stream.needs:
+            if what == "processes":
+                continue
             if what == "version":
                 wanted = tuple(int(part) for part in detail.split("."))
                 if self.oracle.version[: len(wanted)] < wanted:
@@ -424,6 +465,11 @@ class Duel:
             elif not self._able(what, detail):
                 return f"the oracle has no {detail or 'DEBUG'}"
         return ""
+
+    def lacks_process(self, stream: Stream) -> bool:
+        """Whether the stream needs servers that go on by themselves, and one of the two does not."""
+        within = any(side.target.opened is not None for side in (self.oracle, self.subject))
+        return within and ("processes", "") in stream.needs
 
     def _able(self, what: str, detail: str) -> bool:
         key = (what, detail)
@@ -447,14 +493,26 @@ class Duel:
                 Outcome(end=bad) if bad else side.finish(step, frames)
                 for side, bad in zip((oracle, subject), failed, strict=True)
             ]
-            if step.verb not in ("wait", "until", "await"):
+            if step.verb not in ("wait", "until", "await", "heard"):
                 verdict.slack_ms = max(verdict.slack_ms, int((time.monotonic() - began) * 2000) + 2)
             one = self.judge(step, outcomes[0], outcomes[1], queued.get(step.client), verdict.slack_ms)
             if step.verb not in ("send", "close", "until") or not one.same:
                 verdict.compared.append(one)
+            if step.verb not in ("send", "close"):
+                verdict.compared += self._logged(one)
             follow_transaction(step, outcomes[0], one.rule, queued)
             if not one.same and (one.note or outcomes[0].end or outcomes[1].end):
                 break
+
+    def _logged(self, one: Compared) -> Iterator[Compared]:
+        """What the step brought into the logs, if both servers keep one and anything reached either."""
+        if self.oracle.journal is None or self.subject.journal is None:
+            return
+        told = [calls(journal.take()) for journal in (self.oracle.journal, self.subject.journal)]
+        if any(told):
+            by_chance = "shape" in (one.rule, *one.inner)
+            same = tell_alike(told[0], told[1], self.log_slack_ms, by_chance)
+            yield Compared(one.step, as_outcome(told[0]), as_outcome(told[1]), "log", same, LOG)
 
     def rule_for(self, step: Step) -> str:
         """How the step's replies are compared."""
@@ -517,6 +575,8 @@ def play(endpoint: Endpoint, stream: Stream, protocol: int, timeout: float = 10.
 
 def frames_awaited(step: Step) -> int:
     """How many frames answer a step."""
+    if step.frames is not None:
+        return step.frames
     if step.replies is not None:
         return step.replies
     if command_name(step.argv) in load_rules().reply_per_argument:

@@ -26,7 +26,8 @@ A recording can stand in where none can be installed: `run --record FILE.trace` 
 """
 EPILOG = """\
 servers: HOST:PORT, redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss://... (TLS), unix:///PATH[?db=N],
-  or a NAME that is started for you: {names}.
+  or a NAME that is started for you: {names};
+  mini_redis:manual is mini_redis with a clock that is turned instead of awaited.
 
 exit code: 0 the servers are the same, 1 they differ, 2 the comparison could not run (and a line says why).
 """
@@ -52,11 +53,18 @@ def add_servers(parser: argparse.ArgumentParser) -> None:
     )
     servers.add_argument("--flush", action="store_true", help="a server that is not empty may be emptied")
     servers.add_argument("--cluster", action="store_true", help="they are cluster nodes: one database, one slot")
+    servers.add_argument("--log", action="store_true", help="compare what reaches their append-only files as well")
     for side in ("subject", "oracle"):
         variable = f"{side.upper()}_PASSWORD"
         servers.add_argument(
             f"--{side}-password", metavar="WORD", help=f"also in the URL, or in the environment as {variable}"
         )
+    servers.add_argument(
+        "--subject-clock",
+        metavar="COMMAND",
+        default="",
+        help="how to turn the subject's clock instead of waiting, such as 'DEBUG TURN {ms}'",
+    )
     certificates = parser.add_argument_group("TLS (for rediss:// URLs; also as ?cacert=... in the URL)")
     certificates.add_argument("--cacert", metavar="FILE", default="", help="who may sign the server's certificate")
     certificates.add_argument("--cert", metavar="FILE", default="", help="our certificate, where the server asks")
@@ -77,6 +85,8 @@ def wish(options: argparse.Namespace, side: str) -> Wish:
         Tls(options.cacert, options.cert, options.key, options.sni, options.insecure),
         options.flush,
         options.cluster,
+        str(given["subject_clock"]) if side == "subject" else "",
+        options.log,
     )
 
 

@@ -16,6 +16,7 @@ from .outcome import Outcome
 from .report import row_name
 from .runner import Compared, Duel, Verdict
 from .streams import Step, Stream
+from .wire import Reply
 
 Steps = tuple[Step, ...]
 # Seconds to wait for a reply while shrinking, where it may be that none comes in each of many runs.
@@ -37,8 +38,8 @@ def shrink(duel: Duel, verdict: Verdict, target: Compared, runs: int = 150, seco
         again = duel.run(stream.with_steps(steps), verdict.protocol, check_state=at_end)
         if at_end:
             return any(one.note == target.note and one.step.argv == target.step.argv for one in again.differences)
-        last = again.compared[-1] if again.compared else None
-        return last is not None and last.step is steps[-1] and not last.same and alike(last, target)
+        last = [one for one in again.differences if one.step is steps[-1] and one.note == target.note]
+        return any(alike(one, target) for one in last)
 
     whole = stream.steps
     if not at_end:
@@ -62,9 +63,20 @@ def alike(one: Compared, other: Compared) -> bool:
 
 
 def essence(outcome: Outcome) -> object:
-    """What stays the same of an outcome when the values in a stream change."""
-    frames = [(f.kind, f.value is None, f.text.split()[:4] if f.is_error else None) for f in outcome.frames]
+    """What stays the same of an outcome when the values in a stream change: of a log, the commands' names."""
+    if outcome.detail and not outcome.frames and not outcome.end:
+        return [line.partition(" ")[0].upper() for line in outcome.detail.split("\n")]
+    frames = [
+        (f.kind, f.value is None, f.text.split()[:4] if f.is_error else _event(f) if f.kind == ">" else None)
+        for f in outcome.frames
+    ]
     return outcome.end, frames
+
+
+def _event(push: Reply) -> list[bytes]:
+    """Of what kind a message is, and of which event it tells; of which key does not matter."""
+    kind, *rest = (child.text for child in push.children)
+    return [kind, *(text for text in rest if text.startswith(b"__keyevent@"))]
 
 
 def kind_of(one: Compared) -> str:

@@ -1,5 +1,7 @@
 """The state that a stream leaves behind: the same keys, types, values, encodings and times to live?
 
+DUMP tells what a value looks like inside; where both write the same version of it, it must be the same.
+
 Two servers with DEBUG DIGEST compare every value in one reply each (the digest is order-free and covers every type). It
 knows neither encodings nor when a key expires, so the keyspace is walked in any case, and where a digest is missing or
 differs the values are read too, by type, to name the key that differs.
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 
 from .dial import Control
 from .endpoints import count_keys
-from .normalise import CLOCK_DOUBT
+from .normalise import CLOCK_DOUBT, canonical_dump
 from .outcome import Outcome
 from .wire import Connection, Reply
 
@@ -27,6 +29,8 @@ VALUE_READERS: dict[bytes, tuple[tuple[bytes, ...], bool]] = {
 }
 # A digest covers every database, so it says nothing about one alone.
 NO_DIGEST = Reply("-", b"ERR", b"-ERR\r\n")
+NO_DUMP = Reply("$", None, b"$-1\r\n")
+LONGEST_DUMPED = 100_000
 Facts = dict[str, str]
 Keyspace = dict[tuple[int, bytes], Facts]
 
@@ -89,8 +93,14 @@ def walk(connection: Control, db: int | None, lacks: set[str]) -> Keyspace:
     for number in count_keys(connection, db):
         connection.call(b"SELECT", b"%d" % number)
         for key in all_keys(connection):
-            kind, encoding, expiry, left = connection.pipeline(
-                [(b"TYPE", key), (b"OBJECT", b"ENCODING", key), (b"PEXPIRETIME", key), (b"PTTL", key)],
+            kind, encoding, expiry, left, length = connection.pipeline(
+                [
+                    (b"TYPE", key),
+                    (b"OBJECT", b"ENCODING", key),
+                    (b"PEXPIRETIME", key),
+                    (b"PTTL", key),
+                    (b"STRLEN", key),
+                ],
             )
             if kind.text == b"none":
                 continue
@@ -100,6 +110,11 @@ def walk(connection: Control, db: int | None, lacks: set[str]) -> Keyspace:
             else:
                 facts["encoding"] = encoding.text.decode("utf-8", "replace")
             facts["pttl"] = left.text.decode("utf-8", "replace")
+            is_large = length.text.isdigit() and int(length.text) > LONGEST_DUMPED
+            dump = NO_DUMP if is_large else connection.call(b"DUMP", key)
+            if dump.text and not dump.is_error:
+                version, inside = canonical_dump(dump)
+                facts[f"dump, RDB {version}"] = repr(inside)
             if not expiry.is_error:
                 facts["expires at ms"] = expiry.text.decode("utf-8", "replace")
             keyspace[number, key] = facts

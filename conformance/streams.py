@@ -11,18 +11,21 @@ r"""The text of a stream: what is sent, by whom, and which order is inherent.
     a> SET k ${70000*ab}           ab, 70,000 times
     a>raw "*1\r\n$4\r\nPING\r\n"   bytes as they stand; one reply awaited
     a>raw "PING\r\nPING\r\n" #replies 2    ... or so many (0: none is awaited), on any command
+    a> SET k v           #frames 2         ... or so many in the order in which they come, out-of-band messages included
     a>raw "*x\r\n" #closed         whatever comes until the server closes the connection
     a>scan SCAN 0 COUNT 3          run the cursor to its end; the elements are compared as a set
     a>! BLPOP k 0                  sent, reply not awaited
     a<                             now it is (`a< 3`: three frames; out-of-band messages count when nothing is pending)
+    a<*                            all messages that have come for a by now, however many
     @until a blocked               the barrier between the two: both servers say that a waits
     @wait 120ms until a> EXISTS k == 0     poll until the reply reads so (120 ms is what it should take)
     @close a                       a's connection is closed from our side
 
 Restrictions: `@resp2 only`, `@resp3 only`, `@no handshake` (nothing is sent at connection; run once),
-`@needs debug`, `@needs version 8.0` (of the oracle), `@needs command XADD` (of the oracle).
+`@needs debug`, `@needs version 8.0` (of the oracle), `@needs command XADD` (of the oracle), `@needs processes` (the
+servers go on by themselves while we do something else: not `mini_redis:manual`).
 
-A word of its own that begins with `#=`, `#as`, `#replies` or `#closed` ends the command; quote it to send it.
+A word of its own that begins with `#=`, `#as`, `#replies`, `#frames` or `#closed` ends the command; quoted it is sent.
 """
 
 from __future__ import annotations
@@ -36,13 +39,13 @@ from .wire import quote, quote_command
 STREAMS = Path(__file__).resolve().parent / "streams"
 PROTOCOLS = (2, 3)
 
-_LINE = re.compile(rb"^([A-Za-z][A-Za-z0-9_-]*)(>raw|>scan|>!|>|<)(?:\s+(.*))?$", re.DOTALL)
+_LINE = re.compile(rb"^([A-Za-z][A-Za-z0-9_-]*)(>raw|>scan|>!|>|<\*|<)(?:\s+(.*))?$", re.DOTALL)
 _WAIT = re.compile(rb"^@wait\s+(\d+)ms\s+until\s+(.+?)\s+==\s+(.+)$", re.DOTALL)
 _UNTIL = re.compile(rb"^@until\s+([A-Za-z][A-Za-z0-9_-]*)\s+blocked$")
 _CLOSE = re.compile(rb"^@close\s+([A-Za-z][A-Za-z0-9_-]*)$")
 _PLACEHOLDER = re.compile(rb"\$\{(?:([A-Za-z_][A-Za-z0-9_]*)([+-]\d+)?|(\d+)\*([^}]+))\}")
 _ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("a"): 7, ord("b"): 8}
-_DIRECTIVES = (b"#=", b"#as", b"#replies", b"#closed")
+_DIRECTIVES = (b"#=", b"#as", b"#replies", b"#frames", b"#closed")
 
 
 class StreamError(ValueError):
@@ -53,7 +56,7 @@ class StreamError(ValueError):
 class Step:
     """One line of a stream.
 
-    verb: call, raw, scan, send (reply not awaited), await, until (blocked), wait (poll until `expect`), close.
+    verb: call, raw, scan, send (reply not awaited), await, heard, until (blocked), wait (poll until `expect`), close.
     """
 
     verb: str
@@ -61,16 +64,19 @@ class Step:
     argv: tuple[bytes, ...] = ()
     raw: bytes = b""
     replies: int | None = None
+    frames: int | None = None
     closed: bool = False
     rule: str | None = None
     capture: str | None = None
     expect: bytes = b""
+    wait_ms: int = 0
     line: int = 0
 
     @property
     def shown(self) -> str:
         """The step as the stream format writes it."""
         tail = f" #replies {self.replies}" if self.replies is not None and self.verb != "await" else ""
+        tail += f" #frames {self.frames}" if self.frames is not None else ""
         tail += " #closed" if self.closed else ""
         tail += f" #= {self.rule}" if self.rule else ""
         tail += f" #as {self.capture}" if self.capture else ""
@@ -85,12 +91,14 @@ class Step:
                 return f"{self.client}>raw {_always_quoted(self.raw)}{tail}"
             case "await":
                 return f"{self.client}<" + (f" {self.replies}" if self.replies is not None else "") + tail
+            case "heard":
+                return f"{self.client}<*{tail}"
             case "until":
                 return f"@until {self.client} blocked"
             case "close":
                 return f"@close {self.client}"
             case _:
-                return f"@wait 0ms until {self.client}> {quote_command(self.argv)} == {quote(self.expect)}"
+                return f"@wait {self.wait_ms}ms until {self.client}> {quote_command(self.argv)} == {quote(self.expect)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +213,8 @@ def parse(text: bytes, name: str, path: str = "") -> Stream:
                     protocols = (3,)
                 case ["@no", "handshake"]:
                     protocols, handshake = (2,), False
-                case ["@needs", "debug"]:
-                    needs.append(("debug", ""))
+                case ["@needs", ("debug" | "processes") as what]:
+                    needs.append((what, ""))
                 case ["@needs", ("version" | "command") as what, detail]:
                     needs.append((what, detail))
                 case _:
@@ -227,7 +235,7 @@ def _parse_step(line: bytes, number: int) -> Step | None:
         if inner is None or inner.verb != "call":
             raise ValueError("@wait ... until takes `client> COMMAND == reply`")
         expected = split_words(found[3])
-        return replace(inner, verb="wait", expect=b" ".join(word for word, _ in expected))
+        return replace(inner, verb="wait", wait_ms=int(found[1]), expect=b" ".join(word for word, _ in expected))
     if not (found := _LINE.match(line)):
         return None
     client, mark = found[1].decode(), found[2].decode()
@@ -235,11 +243,15 @@ def _parse_step(line: bytes, number: int) -> Step | None:
     split_at = next((n for n, (word, quoted) in enumerate(words) if not quoted and word in _DIRECTIVES), len(words))
     argv = tuple(word for word, _ in words[:split_at])
     options = _parse_options([word.decode("utf-8") for word, _ in words[split_at:]])
-    verb = {">": "call", ">raw": "raw", ">scan": "scan", ">!": "send", "<": "await"}[mark]
+    verb = {">": "call", ">raw": "raw", ">scan": "scan", ">!": "send", "<": "await", "<*": "heard"}[mark]
     if verb == "await":
         if len(argv) > 1 or (argv and not argv[0].isdigit()):
             raise ValueError("`client<` takes at most a number of frames")
         return replace(options, verb=verb, client=client, line=number, replies=int(argv[0]) if argv else None)
+    if verb == "heard":
+        if argv:
+            raise ValueError("`client<*` takes no number: it is all that there is")
+        return replace(options, verb=verb, client=client, line=number)
     if verb == "raw":
         if len(argv) != 1:
             raise ValueError("`client>raw` takes one quoted string of bytes")
@@ -250,7 +262,7 @@ def _parse_step(line: bytes, number: int) -> Step | None:
 
 
 def _parse_options(words: list[str]) -> Step:
-    """What stands after the command: `#= rule...`, `#as name`, `#replies N`, `#closed`."""
+    """What stands after the command: `#= rule...`, `#as name`, `#replies N`, `#frames N`, `#closed`."""
     options = Step("call", "")
     at = 0
     while at < len(words):
@@ -263,6 +275,8 @@ def _parse_options(words: list[str]) -> Step:
             options = replace(options, capture=rest[0])
         elif head == "#replies" and len(rest) == 1 and rest[0].isdigit():
             options = replace(options, replies=int(rest[0]))
+        elif head == "#frames" and len(rest) == 1 and rest[0].isdigit():
+            options = replace(options, frames=int(rest[0]))
         elif head == "#closed" and not rest:
             options = replace(options, closed=True)
         else:

@@ -13,7 +13,7 @@ import mini_redis.testing
 from mini_redis.testing import RunningServer
 
 from . import bench
-from .bench import Churn, Comparison, Idle, Results, Samples, Scale, as_json, geometric_mean, render
+from .bench import SPEED, Churn, Comparison, Idle, Results, Samples, Scale, as_json, geometric_mean, render
 from .load import Load, LoadError, deletions, drive, inserts, shuffled
 
 TINY = Scale(
@@ -56,7 +56,7 @@ def figures(ratio: float, megabytes: int, turn_ms: float) -> Results:
     speed = [
         Comparison(pipeline, command, Samples([ratio * 1000], [2.0], [12.0]), Samples([1000.0], [1.0], [9.0]))
         for pipeline in (1, 16)
-        for command in bench.TESTS
+        for command in bench.SPEED.commands
     ]
     phases = {"insert": Churn(9e4, 5.0, turn_ms, 4.0)}
     return Results(
@@ -64,8 +64,9 @@ def figures(ratio: float, megabytes: int, turn_ms: float) -> Results:
         "theirs",
         bench.FULL,
         speed,
+        [],
         [megabytes * 1_000_000, 100_000_000],
-        [[Idle(0, 4.0, 10.0)], [Idle(0, 3.0, 10.0)]],
+        [[Idle(0, False, 4.0, 10.0)], [Idle(0, False, 3.0, 10.0)]],
         [phases, {"insert": Churn(3e5, 2.0, None, None)}],
     )
 
@@ -81,16 +82,19 @@ def test_the_mean_is_geometric_and_over_three_commands() -> None:
     results = figures(1.0, 100, 1.0)
     for row in results.speed:
         row.subject.rps = [{"GET": 500.0, "SET": 1000.0, "INCR": 2000.0}.get(row.command, 1.0)]
-    assert geometric_mean(results, 1) == pytest.approx(1.0)
-    assert json.loads(as_json(results))["geometric_mean"]["16"] == pytest.approx(1.0)
+    assert geometric_mean(results.speed, 1, SPEED.judged) == pytest.approx(1.0)
+    assert json.loads(as_json(results))["speed_geometric_mean"]["16"] == pytest.approx(1.0)
 
 
 def test_sections_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(bench, "QUICK", TINY)
-    sections = [name for name in bench.SECTIONS if name != "speed" or shutil.which("redis-benchmark")]
+    # "types" needs commands that are still to come: XADD, EVAL
+    left_out = {"types"} if shutil.which("redis-benchmark") else {"types", "speed"}
+    sections = [name for name in bench.SECTIONS if name not in left_out]
     assert bench.main([*sections, "--quick", "--json", str(tmp_path / "bench.json")]) == 0
     text = capsys.readouterr().out
-    assert "Memory, 2,000 strings" in text and "20 connections" in text and "by CPU time" in text
+    for told in ("Memory, 2,000 strings", "20 connections", "20 waiting in BLPOP", "by CPU time"):
+        assert told in text
     written = json.loads((tmp_path / "bench.json").read_text())
     assert all(written[name] for name in sections)
 

@@ -326,3 +326,21 @@ def test_every_failure_has_a_sentence() -> None:
     errors = (ssl.SSLError(1, "odd"), WireClosed(b""), WireGarbage(b"\x15\x03\x03"), TimeoutError(), OSError("odd"))
     for error in errors:
         assert explain_failure(error, target).startswith("rediss://h:1")
+
+
+def test_a_clock_that_is_turned() -> None:
+    """What a stream waits for takes no time where the clock can be turned: here it is two minutes."""
+    ours, theirs = (open_wish(Wish("mini_redis:manual")) for _ in range(2))
+    try:
+        stream = parse(b"# x\na> SET k v EX 100\n@wait 120000ms until a> EXISTS k == 0\na> INFO keyspace\n", "turned")
+        run = compared(ours, theirs, stream, stream)
+        assert all(verdict.compared and not verdict.differences for verdict in run.verdicts)
+    finally:
+        ours.stop()
+        theirs.stop()
+
+
+def test_a_command_that_turns_the_clock(oracle: Endpoint) -> None:
+    for command, sentence in (("DEBUG TURN", "how far"), ("DEBUG TURN {ms}", "does not turn its clock")):
+        with pytest.raises(EndpointError, match=sentence):
+            open_wish(Wish(oracle.where, clock=command, flush=True))

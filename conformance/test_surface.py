@@ -66,7 +66,7 @@ def test_what_is_no_sentence_takes_no_branch(grammar: dict[str, Command], name: 
     assert match(grammar[name], tuple(word.encode() for word in line.split())) is None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+@settings(max_examples=150, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
 @given(data=st.data())
 def test_words_written_by_hypothesis_take_the_branches_that_it_chose(
     chosen: list[Command], data: st.DataObject

@@ -126,6 +126,9 @@ a>! BLPOP k 0
 a<
 a< 2
 c>scan SSCAN k 0 COUNT 1
+a> SET k v #frames 2
+a< #frames 3
+a<*
 @wait 20ms until a> EXISTS k == 0
 @close c
 """,
@@ -143,6 +146,9 @@ c>scan SSCAN k 0 COUNT 1
         ("await", "a"),
         ("await", "a"),
         ("scan", "c"),
+        ("call", "a"),
+        ("await", "a"),
+        ("heard", "a"),
         ("wait", "a"),
         ("close", "c"),
     ]
@@ -151,7 +157,8 @@ c>scan SSCAN k 0 COUNT 1
     assert stream.steps[1].raw == b"PING\r\n" and stream.steps[1].replies == 2
     assert stream.steps[2].closed
     assert stream.steps[6].replies == 2
-    assert stream.steps[8].expect == b"0"
+    assert (stream.steps[8].frames, stream.steps[9].frames) == (2, 3)
+    assert stream.steps[11].expect == b"0"
 
 
 def test_every_stream_file_survives_being_written_and_read() -> None:
@@ -164,7 +171,8 @@ def test_every_stream_file_survives_being_written_and_read() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ("hello", "a>", "a> GET \"k", "a> GET \"k\"x", "a>raw PING two", "a> GET k #replies x", "@nosuch", "a< two"),
+    ("hello", "a>", "a> GET \"k", "a> GET \"k\"x", "a>raw PING two", "a> GET k #replies x", "@nosuch", "a< two")
+    + ("a<* 2", "a> GET k #frames x"),
 )
 def test_a_line_that_is_none_is_named(line: str) -> None:
     with pytest.raises(StreamError, match=r"^name:2: "):
@@ -180,6 +188,12 @@ def test_placeholders() -> None:
 
 
 # ---- rules -------------------------------------------------------------------------------------------------------
+
+def dumped(body: bytes, version: int = 12) -> bytes:
+    """A reply to DUMP. The checksum is not looked at."""
+    payload = body + version.to_bytes(2, "little") + bytes(8)
+    return b"$%d\r\n%b\r\n" % (len(payload), payload)
+
 
 SAME = [
     ("unordered", b"*2\r\n:1\r\n:2\r\n", b"*2\r\n:2\r\n:1\r\n"),
@@ -197,6 +211,8 @@ SAME = [
     ("info values", b"$24\r\n# Commandstats\r\na:1\r\nb:1\r\n", b"$24\r\n# Commandstats\r\nb:1\r\na:1\r\n"),
     ("words at", b"+at:1 n:2\r\n", b"+at:3 n:2\r\n"),
     ("error", b"-ERR a\r\n", b"-ERR b\r\n"),
+    ("dump", dumped(b"\x02\x02\x01a\x01b"), dumped(b"\x02\x02\x01b\x01a")),
+    ("dump", dumped(b"\x18later"), dumped(b"\x18sooner")),
     ("ignore", b"+a\r\n", b":1\r\n"),
 ]
 DIFFERENT = [
@@ -224,6 +240,10 @@ DIFFERENT = [
     ("milliseconds", b":100\r\n", b":99\r\n"),
     ("error", b"-ERR a\r\n", b"-WRONG a\r\n"),
     ("type", b"-ERR a\r\n", b"-ERR b\r\n"),
+    ("dump", dumped(b"\x02\x01\x01a"), dumped(b"\x02\x01\x01b")),
+    ("dump", dumped(b"\x12ab"), dumped(b"\x12ba")),
+    ("dump", dumped(b"\x00\x01a"), dumped(b"\x00\x01a", version=11)),
+    ("dump", dumped(b"\x00\x01a"), b"$-1\r\n"),
 ]
 
 
@@ -255,6 +275,8 @@ def test_clients_are_compared_field_by_field() -> None:
     assert equal("clients", lines(b"id=1 name=x age=0\n"), lines(b"id=12 name=x age=3\n"))
     assert not equal("clients", lines(b"id=1 name=x age=0\n"), lines(b"id=1 name=y age=0\n"))
     assert not equal("clients", lines(b"id=1 name=x\n"), lines(b"name=x id=1\n"))
+    assert equal("clients", lines(b"redir=5\n"), lines(b"redir=17\n"))
+    assert not equal("clients", lines(b"redir=5\n"), lines(b"redir=0\n"))
 
 
 def test_every_rule_of_the_table_exists() -> None:
@@ -311,6 +333,33 @@ c> UNSUBSCRIBE one two #replies 3
     )
     for protocol in (2, 3):
         assert not Duel(oracle, second_oracle).run(stream, protocol).differences
+
+
+def test_frames_are_awaited_in_their_order(oracle: Endpoint, second_oracle: Endpoint) -> None:
+    """A reply and the messages around it: which came first, and whatever has been heard."""
+    stream = parse(
+        b"""# x
+@resp3 only
+a> SUBSCRIBE c
+a> PUBLISH c mine #frames 2
+b> PUBLISH c first
+b> PUBLISH c second
+a<*
+a<*
+a>! BLPOP k 0
+@until a blocked
+b> PUBLISH c third
+b> RPUSH k v
+a< #frames 2
+""",
+        "order",
+    )
+    verdict = Duel(oracle, second_oracle).run(stream, 3)
+    assert not verdict.differences
+    shown = [[frame.kind for frame in one.oracle.frames] for one in verdict.compared if one.step.frames is not None]
+    assert shown == [[":", ">"], [">", "*"]]
+    heard = [len(one.oracle.frames) for one in verdict.compared if one.step.verb == "heard"]
+    assert heard == [2, 0]
 
 
 def test_configuration_is_put_back(oracle: Endpoint, second_oracle: Endpoint) -> None:

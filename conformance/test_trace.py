@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import subprocess
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +16,7 @@ import pytest
 from . import streams, trace
 from .__main__ import main
 from .compare import Comparison, compare_streams
-from .endpoints import Endpoint, EndpointError, attach
+from .endpoints import Endpoint, EndpointError, Wish, attach, open_wish
 from .liar import Liar
 from .report import Run, place, render
 from .streams import Stream, parse
@@ -65,6 +69,20 @@ def test_a_trace_stands_in_for_the_oracle(oracle: Endpoint, second_oracle: Endpo
 
 def lie(argv: list[bytes], reply: Reply) -> bytes:
     return re.sub(rb"not an integer", b"no integer", reply.raw) if argv[0] == b"INCR" else reply.raw
+
+
+def test_neither_sockets_nor_sleep(oracle: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording beside our own node with a turned clock: what is left is Python alone, as in a browser."""
+    given = [streams.load(path) for path in streams.find([Path("string"), Path("generic")])]
+    endpoint = recorded(oracle, tmp_path / "golden.trace", given)
+
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError("there is no such thing in a browser")
+
+    for module, name in ((socket, "socket"), (subprocess, "Popen"), (threading.Thread, "start"), (time, "sleep")):
+        monkeypatch.setattr(module, name, refuse)
+    run = compared(endpoint, open_wish(Wish("mini_redis:manual")), given)
+    assert not run.findings and len(run.verdicts) > 40, render(run)
 
 
 def test_a_lie_is_found_in_the_same_places(oracle: Endpoint, second_oracle: Endpoint, tmp_path: Path) -> None:

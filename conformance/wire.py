@@ -142,6 +142,15 @@ class Connection:
             return self.pushes.pop(0)
         return self._frame(time.monotonic() + (self.timeout if timeout is None else timeout))
 
+    def receive_through(self, ending: bytes) -> int:
+        """Receive until what has come ends with `ending`, and forget it unread; how many bytes that were."""
+        deadline = time.monotonic() + self.timeout
+        while not self._buffer.endswith(ending):
+            self._receive(deadline)
+        size = len(self._buffer)
+        self._buffer.clear()
+        return size
+
     def early(self) -> Reply | None:
         """A reply that is here already, although nobody has awaited it yet. Pushes on the way are collected."""
         self._socket.settimeout(0)

@@ -5,9 +5,14 @@
     How do a client and a server talk?                    resp/          docs/resp.md
     How does SCAN keep its promise? What is a number?     structures/    (the modules' own essays)
     Where are the keys, and how do they expire?           keyspace/      docs/how-keys-expire.md
+    What does a key cost? Which one goes first?           keyspace/      docs/memory.md, docs/eviction.md
     What does each command do?                            commands/      (COMMAND DOCS, docstrings)
+    What can a script do, and who waits meanwhile?        scripting/     docs/scripting.md
     What happens to a command, from bytes to reply?       server/        docs/life-of-a-command.md
     How is it configured?                                 server/        docs/configuration.md
+    Who is slow, and what does it cost to ask?            server/        docs/monitoring.md
+    How does a value look in a file, or on its way?       persistence/   (the modules' own essays)
+    Who may do what?                                      security/      docs/security.md
     Why is one thread enough? Who touches sockets?        drivers/       docs/why-single-threaded.md
     How is the server started?                            cli/           docs/index.md
     How do I get a server inside of my tests?             testing/       docs/testing.md

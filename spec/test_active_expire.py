@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mini_redis.drivers.in_process import InProcess
 from mini_redis.keyspace.active_expire import ActiveExpire
 from mini_redis.keyspace.database import Database, Keyspace
 
@@ -215,7 +216,7 @@ def test_statistics_can_be_reset() -> None:
     us_per_key=st.sampled_from([0, 10, 10_000]),
     fast=st.lists(st.booleans(), max_size=20),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_exactly_the_dead_go_in_the_end_whatever_the_pace(
     keys: dict[tuple[int, int], int | None], effort: int, us_per_key: int, fast: list[bool]
 ) -> None:
@@ -241,7 +242,7 @@ def test_exactly_the_dead_go_in_the_end_whatever_the_pace(
 
 
 @given(st.lists(st.integers(-20, 20), max_size=120), st.integers(1, 10))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_same_input_expires_the_same_keys_in_the_same_order(offsets: list[int], effort: int) -> None:
     orders = []
     for _ in range(2):
@@ -253,3 +254,15 @@ def test_the_same_input_expires_the_same_keys_in_the_same_order(offsets: list[in
             world.slow(effort)
         orders.append(world.expired)
     assert orders[0] == orders[1]
+
+
+def test_a_date_that_goes_back_does_not_stop_the_cron() -> None:
+    node = InProcess()
+    a = node.connect()
+    node.advance(1)
+    node.clock.step(-3600)
+    a.command("SET", "k", "v", "PX", "10")
+    a.command("BLPOP", "q", "0.2")
+    node.advance(0.3)
+    assert a.take() == b"*-1\r\n"
+    assert not node.server.keyspace.databases[0].data

@@ -1,23 +1,14 @@
-"""Real clients against a real port: redis-py in all its ways, redis-cli, redis-benchmark."""
+"""redis-py against `mini_redis.testing`: a real port, and a clock that is turned. More of redis-py is in clients/."""
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 import redis
-import redis.asyncio
 
 import mini_redis.testing
 from mini_redis.testing import RunningServer
-
-needs_redis_cli = pytest.mark.skipif(not shutil.which("redis-cli"), reason="redis-cli is not installed")
-needs_redis_benchmark = pytest.mark.skipif(
-    not shutil.which("redis-benchmark"), reason="redis-benchmark is not installed"
-)
 
 
 @pytest.fixture(scope="module")
@@ -43,25 +34,6 @@ def test_strings_and_expiry(client: redis.Redis, server: RunningServer) -> None:
     assert client.lcs("k", "n") == ""
 
 
-def test_pipelines_and_transactions(client: redis.Redis) -> None:
-    pipe = client.pipeline()
-    assert pipe.set("a", 1).incr("a").get("a").execute() == [True, 2, "2"]
-
-    def double(pipe: redis.client.Pipeline) -> None:
-        value = int(pipe.get("a"))
-        pipe.multi()
-        pipe.set("a", value * 2)
-
-    assert client.transaction(double, "a") == [True]
-    with client.pipeline() as watching:
-        watching.watch("a")
-        client.set("a", "changed")
-        watching.multi()
-        watching.get("a")
-        with pytest.raises(redis.WatchError):
-            watching.execute()
-
-
 def test_what_a_client_looks_at(client: redis.Redis) -> None:
     assert client.ping()
     assert client.info("server")["redis_version"] == "8.2.3"
@@ -81,16 +53,6 @@ def test_errors_have_redis_py_s_types(client: redis.Redis) -> None:
         client.execute_command("NOSUCH")
 
 
-def test_asyncio(server: RunningServer) -> None:
-    async def many() -> list[bytes | None]:
-        async with redis.asyncio.Redis(port=server.port, protocol=3) as one:
-            await one.flushall()
-            await asyncio.gather(*(one.set(f"k{number}", number) for number in range(50)))
-            return await asyncio.gather(*(one.get(f"k{number}") for number in range(51)))
-
-    assert asyncio.run(many()) == [b"%d" % number for number in range(50)] + [None]
-
-
 def test_passwords() -> None:
     with mini_redis.testing.run(requirepass="s3cret") as locked:
         with pytest.raises(redis.AuthenticationError):
@@ -106,55 +68,3 @@ def test_fixture(mini_redis_server: RunningServer) -> None:
     client.set("session", "x", ex=60)
     mini_redis_server.advance(seconds=61)
     assert client.get("session") is None
-
-
-def cli(server: RunningServer, *words: str, stdin: str | None = None) -> str:
-    result = subprocess.run(
-        ["redis-cli", "-p", str(server.port), *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-@needs_redis_cli
-def test_redis_cli(server: RunningServer) -> None:
-    cli(server, "FLUSHALL")
-    assert cli(server, "SET", "k", "a b") == "OK\n"
-    assert cli(server, "GET", "k") == "a b\n"
-    assert cli(server, "-3", "GET", "absent") == "\n"
-    assert cli(server, "--scan") == "k\n"
-    assert cli(server, "-x", "SET", "fromstdin", stdin="body") == "OK\n"
-    assert "# Server" in cli(server, "INFO")
-    assert "Sampled 2 keys" in cli(server, "--bigkeys")
-
-
-@needs_redis_cli
-def test_redis_cli_pipe(server: RunningServer) -> None:
-    stream = "".join(f"SET mass:{number} {number}\r\n" for number in range(5000))
-    assert "errors: 0, replies: 5000" in cli(server, "--pipe", stdin=stream)
-
-
-@needs_redis_benchmark
-def test_redis_benchmark(server: RunningServer) -> None:
-    command = [
-        "redis-benchmark",
-        "-p",
-        str(server.port),
-        "-n",
-        "2000",
-        "-c",
-        "20",
-        "-P",
-        "4",
-        "-q",
-        "-t",
-        "ping,set,get,incr,mset",
-    ]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    assert output.count("requests per second") == 6
-    assert "WARNING" not in output

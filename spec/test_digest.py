@@ -6,6 +6,8 @@ from random import Random
 
 from mini_redis.keyspace.database import Keyspace
 from mini_redis.keyspace.digest import EMPTY, dataset_digest, fold, mix, value_digest
+from mini_redis.structures.stream import Stream
+from mini_redis.structures.stream_id import make_id
 from mini_redis.structures.strings import Embstr
 
 
@@ -37,6 +39,18 @@ def test_databases_keys_and_ttls_as_redis_digests_them() -> None:
 
 def test_one_value_as_redis_digests_it() -> None:
     assert value_digest(b"x" * 1000, expires=True).hex() == "c7ee69bb65a334fe1e1f76edcf5b4178ba4a3505"
+
+
+def test_a_stream_is_its_living_entries_in_order() -> None:
+    """Its last id, what was deleted and its groups do not matter; that it is empty is a digest, too."""
+    stream, empty = Stream(), Stream()
+    for entry_id, body in ((make_id(1, 1), [b"f", b"v", b"g", b"w"]), (make_id(2, 0), [b"h", b""])):
+        stream.append(entry_id, body, 4096, 100)
+    stream.append(make_id(3, 0), [b"x", b"y"], 4096, 100)
+    stream.delete(make_id(3, 0))
+    stream.add_group(b"g", 0)
+    assert value_digest(stream, expires=False).hex() == "ad78a09f646916db3f7088d08279d635ded6143b"
+    assert value_digest(empty, expires=False).hex() == "06bd01623de1d087bbd377851096317b1af476a2"
 
 
 def test_neither_the_order_nor_the_layout_of_keys_matters() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import tomllib
@@ -26,6 +27,17 @@ def marked(*classes: str) -> list[Any]:
     return [pytest.param(block, id=block.where) for block in EVERY_BLOCK if set(classes) <= block.classes]
 
 
+def imported(code: str) -> set[str]:
+    """The packages that code imports."""
+    found = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [
+        name
+        for node in found
+        for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+    ]
+    return {name.split(".")[0] for name in names}
+
+
 @pytest.mark.parametrize("block", marked("transcript"))
 def test_transcript(block: Block) -> None:
     transcript = parse(block.code, block.name, block.line)
@@ -43,6 +55,8 @@ def test_code_prints_what_the_page_says(page: Path) -> None:
 
 @pytest.mark.parametrize("block", marked("pytest"))
 def test_tests_pass(block: Block, tmp_path: Path) -> None:
+    for library in sorted(imported(block.code)):
+        pytest.importorskip(library, reason=f"{library} is not installed: make install-test")
     assert run_pytest(block, tmp_path) == ""
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from observer import Consequences, Observer
 
-from mini_redis.commands.expire import GT, LT, NX, XX, _holds
+from mini_redis.commands.expire import GT, LT, NX, XX, condition_holds
 from mini_redis.drivers.in_process import InProcess
 
 OK = b"+OK\r\n"
@@ -121,14 +121,14 @@ def test_conditions_compare_as_if_no_ttl_were_the_longest(condition: int, before
         and (not condition & GT or after > old)
         and (not condition & LT or after < old)
     )
-    assert _holds(condition, before, after) == expected
+    assert condition_holds(condition, before, after) == expected
 
 
 COMMANDS = st.sampled_from(["SET", "SETEX", "EXPIRE", "PEXPIRE", "PERSIST", "DEL", "RENAME", "COPY", "wait"])
 
 
 @given(st.lists(st.tuples(COMMANDS, st.integers(0, 3), st.integers(0, 3), st.integers(-5, 60)), max_size=60))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_model_with_dates(steps: list[tuple[str, int, int, int]]) -> None:
     """Keys with the date at which they go, beside the node: after each step both have the same keys and TTLs."""
     node = InProcess()

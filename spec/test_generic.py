@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from observer import Consequences, Observer
 
-from mini_redis.commands.generic import INVALID_CURSOR, parse_cursor
+from mini_redis.commands.scan import INVALID_CURSOR, parse_cursor
 from mini_redis.drivers.in_process import InProcess
 from mini_redis.resp.reply import ReplyError
 
@@ -244,7 +244,7 @@ def test_what_is_no_cursor(raw: bytes) -> None:
     count=st.integers(1, 40),
     changes=st.lists(st.lists(st.tuples(st.booleans(), st.integers(301, 400)), max_size=30), max_size=30),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_scan_lists_whatever_stays(stays: set[int], count: int, changes: list[list[tuple[bool, int]]]) -> None:
     """Keys come and go between the calls; those that were there all the time are all listed."""
     client = InProcess().connect()

@@ -38,6 +38,11 @@ class AgainstDict(RuleBasedStateMachine):
     def insert(self, key: bytes, value: int) -> None:
         self.dict[key] = self.model[key] = value
 
+    @rule(key=keys, value=st.integers())
+    def put(self, key: bytes, value: int) -> None:
+        assert self.dict.put(key, value) == self.model.get(key)
+        self.model[key] = value
+
     @rule(key=keys)
     def delete(self, key: bytes) -> None:
         assert self.dict.pop(key, "absent") == self.model.pop(key, "absent")
@@ -47,6 +52,15 @@ class AgainstDict(RuleBasedStateMachine):
     def look_up(self, key: bytes) -> None:
         assert self.dict.get(key) == self.model.get(key)
         assert (key in self.dict) == (key in self.model)
+
+    @rule()
+    def drain(self) -> None:
+        given = [value for values in self.dict.drain() for value in values]
+        assert sorted(given) == sorted(self.model.values())
+        self.dict = Tiny()
+        self.model.clear()
+        self.cursor = None
+        self.present_throughout.clear()
 
     @rule()
     def clear(self) -> None:
@@ -70,6 +84,13 @@ class AgainstDict(RuleBasedStateMachine):
     def draw(self) -> None:
         assert self.dict.random_key(self.rng) in self.model
 
+    @precondition(lambda self: self.model)
+    @rule()
+    def pop_random(self) -> None:
+        key, value = self.dict.pop_random(self.rng)
+        assert self.model.pop(key) == value
+        self.present_throughout.discard(key)
+
     @invariant()
     def agrees(self) -> None:
         self.dict.check()
@@ -78,7 +99,7 @@ class AgainstDict(RuleBasedStateMachine):
 
 
 TestAgainstDict = AgainstDict.TestCase
-TestAgainstDict.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestAgainstDict.settings = settings(max_examples=150, stateful_step_count=60)
 
 
 def test_any_cursor_is_accepted() -> None:

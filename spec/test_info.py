@@ -6,16 +6,17 @@ import re
 
 import pytest
 import redis
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mini_redis.testing
 from mini_redis.drivers.in_process import InProcess, InProcessClient
 from mini_redis.keyspace.digest import CONTENTS
-from mini_redis.keyspace.serialized_length import LENGTHS
 from mini_redis.keyspace.types import DATA_TYPES
+from mini_redis.persistence.forms import WRITERS
 from mini_redis.server.environment import Environment
-from mini_redis.server.info import BY_NAME_ONLY, LONG, MEASURES, SECTIONS
+from mini_redis.server.info import LONG, SECTIONS
+from mini_redis.server.keysizes import AT_ONCE, PER_TURN, WALKS_ON_MS
 from mini_redis.server.stats import MOST_ERROR_CODES, Rate, RecentBuffers, Statistics
 
 
@@ -46,7 +47,7 @@ def titles(client: InProcessClient, *words: str | bytes) -> list[str]:
 
 # --- Sections --------------------------------------------------------------------------------------------------------
 
-ALL = [name for name in SECTIONS if name not in BY_NAME_ONLY]
+ALL = list(SECTIONS)
 DEFAULT = [name for name in ALL if name not in LONG]
 
 
@@ -85,9 +86,9 @@ def test_every_line_is_a_name_and_a_value(a: InProcessClient) -> None:
         assert re.fullmatch(r"(# \w+)?|[a-z0-9_|.-]+:.*", line), line
 
 
-def test_every_data_type_can_be_measured() -> None:
+def test_every_data_type_can_be_written_and_compared() -> None:
     names = {data_type.name for data_type in DATA_TYPES.values()}
-    assert names == set(MEASURES) == set(LENGTHS) == set(CONTENTS)
+    assert names == set(WRITERS) == set(CONTENTS)
 
 
 # --- Server, clients, memory -----------------------------------------------------------------------------------------
@@ -159,20 +160,29 @@ class Breathing(Environment):
 
 def test_memory_and_its_peak(node: InProcess, a: InProcessClient) -> None:
     process = node.server.environment = Breathing()
-    node.server.stats = Statistics(node.server.now_us, process.resident_bytes())
-    process.used = 3_000_000
-    node.advance(0.2)  # nobody asks, but the cron sees it
+    empty = int(facts(a, "memory")["used_memory"])
+    a.command("SET", "k", bytes(1_000_000))
+    node.advance(1)  # nobody asks, but the cron sees it
+    a.command("SET", "k", bytes(100_000))
     process.used = 2_000_000
     told = facts(a, "memory")
-    assert told["used_memory"] == told["used_memory_rss"] == "2000000"
-    assert told["used_memory_human"] == "1.91M"
-    assert (told["used_memory_peak"], told["used_memory_peak_perc"]) == ("3000000", "66.67%")
-    assert (told["used_memory_startup"], told["used_memory_dataset_perc"]) == ("1000000", "100.00%")
-    assert told["used_memory_dataset"] == "1000000"
+    used, peak = int(told["used_memory"]), int(told["used_memory_peak"])
+    assert 100_000 < used - empty < 125_000
+    assert 1_000_000 < peak - empty < 1_250_000
+    assert told["used_memory_peak_time"] == str(node.server.now_ms // 1000 - 1), "when the cron saw it first"
+    assert told["used_memory_peak_perc"] == f"{used * 100 / peak:.2f}%"
+    assert told["used_memory_rss"] == "2000000"
+    assert told["used_memory_rss_human"] == "1.91M"
+    assert told["mem_fragmentation_ratio"] == f"{2_000_000 / used:.2f}"
+    assert told["mem_fragmentation_bytes"] == str(2_000_000 - used)
     assert told["total_system_memory_human"] == "7.63M"
+    startup, overhead, dataset = (int(told[f"used_memory_{name}"]) for name in ("startup", "overhead", "dataset"))
+    assert used == overhead + dataset
+    assert dataset > 100_000
+    assert told["used_memory_dataset_perc"] == f"{dataset * 100 / (used - startup):.2f}%"
 
     a.command("CONFIG", "RESETSTAT")
-    assert facts(a, "memory")["used_memory_peak"] == "3000000"
+    assert facts(a, "memory")["used_memory_peak"] == str(peak)
 
 
 def test_what_is_configured_is_told(a: InProcessClient) -> None:
@@ -303,6 +313,39 @@ def test_sizes_of_values_by_powers_of_two(a: InProcessClient) -> None:
     }
 
 
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, 5), min_size=3, max_size=3), st.integers(0, 2**32))
+def test_the_sizes_of_many_keys_are_those_of_the_last_round(batches: list[int], seed: int) -> None:
+    node = InProcess("databases 3", seed=seed)
+    a = node.connect()
+    expected: dict[str, int] = {}
+    for number, batch in enumerate(batches):
+        db = node.server.keyspace.databases[number]
+        for key in range(batch * 3_000):
+            db.set(b"%d" % key, bytes(key % 3))
+        if batch:
+            expected[f"db{number}_distrib_strings_sizes"] = batch * 1_000
+    first = facts(a, "keysizes")
+    assert set(first) == {name for name, each in expected.items() if 3 * each <= AT_ONCE}
+    node.advance(0.1 * (sum(batches) * 3_000 // PER_TURN + 5))
+    assert facts(a, "keysizes") == {name: f"0={each},1={each},2={each}" for name, each in expected.items()}
+
+
+def test_nobody_counts_when_nobody_asks(node: InProcess, a: InProcessClient) -> None:
+    db = node.server.keyspace.databases[0]
+    for key in range(AT_ONCE + 1):
+        db.set(b"%d" % key, b"v")
+    sizes = node.server.keysizes
+    node.advance(1)
+    assert not sizes._rounds
+    text(a, "keysizes")
+    node.advance(1)
+    assert sizes._rounds
+    node.clock.advance(WALKS_ON_MS / 1000)
+    node.advance(0.2)
+    assert not sizes._rounds
+
+
 # --- In a real process -----------------------------------------------------------------------------------------------
 
 
@@ -313,7 +356,7 @@ def test_a_client_library_reads_it() -> None:
         assert told["redis_version"] == "8.2.3"
         assert told["tcp_port"] == server.port
         assert told["listener0"] == {"name": "tcp", "bind": "127.0.0.1", "port": server.port}
-        assert told["used_memory"] > 5_000_000
+        assert told["used_memory_rss"] > 5_000_000 > told["used_memory"]
         assert told["used_cpu_user"] > 0
         assert told["db0"]["keys"] == 1
         assert told["cmdstat_set"]["calls"] == 1

@@ -229,13 +229,13 @@ arguments = st.lists(
 
 
 @given(noise)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 def test_any_bytes_mean_the_same_however_they_come(data: bytes) -> None:
     every_way(data)
 
 
 @given(st.lists(arguments, max_size=8), st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_encoded_requests_come_back_from_any_chunks(requests: list[list[bytes]], data: st.DataObject) -> None:
     stream = b"".join(map(encode_request, requests))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))

@@ -29,7 +29,7 @@ A reply is written as redis-cli would, in one line; each RESP type has its own n
     OK  PONG  QUEUED  RESET  +string    simple string
     (error) ERR no such key             error; in quotes inside of an array, or if it ends with a space
     7                                   integer; (integer) 7 is the same
-    v  "7"  "a\x00b"                    bulk string; quoted where it could be taken for something else
+    v  1-0  "7"  "a\x00b"               bulk string; quoted where it could be taken for something else
     (nil)  (nil array)                  null; the second is RESP2's *-1
     [a, 7, (nil)]                       array
     1.5 or (double) inf   (true) (false)   {k: v, l: w}   ~[a, b]   (push) [a]   (text) "a\n"   (big) 12   (RESP3)
@@ -187,16 +187,16 @@ def write_reply(reply: Reply, inside: bool = False) -> str:
     return {"?": "...", "_": "(nil)", "*": "(nil array)"}[reply.kind]
 
 
-_BARE = re.compile(rb"[A-Za-z_/:][\w./:@-]*(?<!:)")
+_BARE = re.compile(rb"[A-Za-z_/:][\w./:@-]*(?<!:)|\d+-\d+")
 _TOKEN = re.compile(
     r"""\s*(?P<open>~\[|\(push\)\s*\[|\[|\{|\(attributes\)\s*\{)
       | \s*(?P<quoted>(?:\+|\(text\)\s*|\(error\)\s*)?"(?:[^"\\]|\\.)*")
       | \s*(?P<named>\((?:nil|nil\ array|true|false)\))
-      | \s*(?:\(integer\)\s*)?(?P<integer>-?\d+)(?![\w.])
+      | \s*(?:\(integer\)\s*)?(?P<integer>-?\d+)(?![\w.-])
       | \s*\(big\)\s*(?P<big>-?\d+)
       | \s*(?P<double>-?\d+\.\d+|\(double\)\s*\S+?)(?=[\s,:\]}]|$)
       | \s*(?P<rest>\.\.\.)
-      | \s*(?P<word>\+?[A-Za-z_/:][\w./:@-]*(?<!:))
+      | \s*(?P<word>\+?(?:[A-Za-z_/:][\w./:@-]*(?<!:)|\d+-\d+))
     """,
     re.VERBOSE,
 )

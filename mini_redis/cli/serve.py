@@ -34,14 +34,14 @@ def serve(words: list[str]) -> int:
     """Serve until a signal or SHUTDOWN; the process's exit code. `words` are what redis-server would be given."""
     config = Config()
     config.resolve["dir"] = enter_directory
+    collector = GarbageCollector()
     try:
         config.load_command_line([os.fsencode(word) for word in words], system_files())
+        loop = EventLoop(config, environment=ProcessEnvironment(os.fsdecode(config.path)), on_tick=collector.tick)
     except ConfigError as error:
         sys.stderr.write(str(error))
         return 1
 
-    collector = GarbageCollector()
-    loop = EventLoop(config, environment=ProcessEnvironment(os.fsdecode(config.path)), on_tick=collector.tick)
     node = loop.server
     for warning in config.warnings:
         node.log("#", f"WARNING {warning}")

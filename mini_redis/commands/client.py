@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from mini_redis.commands.arguments import integer
 from mini_redis.commands.connection import CLIENT_NAMES, up_to_nul, valid_name
-from mini_redis.commands.registry import ADMIN, LOADING, NOSCRIPT, STALE, command, container, help_reply
+from mini_redis.commands.registry import (
+    ADMIN,
+    LOADING,
+    NOSCRIPT,
+    STALE,
+    command,
+    container,
+    help_reply,
+    wrong_subcommand,
+)
 from mini_redis.resp.reply import NO_REPLY, OK, SYNTAX_ERROR, Reply, ReplyError, Verbatim
 from mini_redis.structures.numbers import parse_integer
 
@@ -17,6 +27,8 @@ if TYPE_CHECKING:
 Condition: TypeAlias = "Callable[[Client], bool]"
 
 NO_SUCH_CLIENT = ReplyError(b"ERR No such client")
+BAD_REASON = ReplyError(b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+UNBLOCKED = ReplyError(b"UNBLOCKED client unblocked via CLIENT UNBLOCK")
 INVALID_CLIENT_ID = ReplyError(b"ERR Invalid client ID")
 KINDS = {word: word for word in (b"normal", b"replica", b"pubsub", b"master")} | {b"slave": b"replica"}
 REPLY_MODES = {b"ON": 0, b"OFF": 1, b"SKIP": 2}  # REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT of server/client.py
@@ -89,7 +101,7 @@ def client_setinfo(ctx: Context, argv: list[bytes]) -> Reply:
 )
 def client_info(ctx: Context, argv: list[bytes]) -> Reply:
     """This connection's line of CLIENT LIST."""
-    return Verbatim(line_of(ctx, ctx.client))
+    return Verbatim(line_of(ctx, ctx.client, argv))
 
 
 @command("CLIENT REPLY action:(ON | OFF | SKIP)", flags=NOSCRIPT | LOADING | STALE, acl="connection", since="3.2.0",
@@ -119,6 +131,7 @@ def client_no_evict(ctx: Context, argv: list[bytes]) -> Reply:
 def client_no_touch(ctx: Context, argv: list[bytes]) -> Reply:
     """Let this connection's commands leave no trace in the access clocks."""
     ctx.client.no_touch = on_or_off(argv[2])
+    ctx.client.settle()
     return OK
 
 
@@ -158,7 +171,7 @@ def client_list(ctx: Context, argv: list[bytes]) -> Reply:
             clients = [ctx.server.clients[number] for number in numbers if number in ctx.server.clients]
         else:
             raise SYNTAX_ERROR
-    return Verbatim(b"".join(line_of(ctx, client) for client in clients))
+    return Verbatim(b"".join(line_of(ctx, client, argv) for client in clients))
 
 
 @command(
@@ -195,32 +208,33 @@ def client_kill(ctx: Context, argv: list[bytes]) -> Reply:
 
 
 def parse_kill_conditions(ctx: Context, words: list[bytes]) -> tuple[bool, list[Condition]]:
-    """SKIPME, and the conditions of CLIENT KILL's new form. Raises ReplyError."""
+    """SKIPME, and the conditions of CLIENT KILL's new form; of an option that is there twice, the last. ReplyError."""
     if len(words) % 2:
         raise SYNTAX_ERROR
     skip_me = True
-    conditions: list[Condition] = []
+    conditions: dict[bytes, Condition] = {}
     for option, value in zip(words[::2], words[1::2], strict=True):
-        match option.upper():
+        option = option.upper()
+        match option:
             case b"ID":
-                conditions.append(has_id(positive(value, b"client-id")))
+                conditions[option] = has_id(positive(value, b"client-id"))
             case b"TYPE":
-                conditions.append(is_of_kind(client_kind(value)))
+                conditions[option] = is_of_kind(client_kind(value))
             case b"USER":
-                if value != b"default":
+                if value not in ctx.server.access.users.by_name:
                     raise ReplyError(b"ERR No such user '%b'" % value)
-                conditions.append(has_user(value))
+                conditions[option] = has_user(value)
             case b"ADDR":
-                conditions.append(has_address(value))
+                conditions[option] = has_address(value)
             case b"LADDR":
-                conditions.append(has_local_address(value))
+                conditions[option] = has_local_address(value)
             case b"MAXAGE":
-                conditions.append(is_older_than(positive(value, b"maxage"), ctx.now_ms))
+                conditions[option] = is_older_than(positive(value, b"maxage"), ctx.now_ms)
             case b"SKIPME" if value.lower() in (b"yes", b"no"):
                 skip_me = value.lower() == b"yes"
             case _:
                 raise SYNTAX_ERROR
-    return skip_me, conditions
+    return skip_me, list(conditions.values())
 
 
 def positive(raw: bytes, what: bytes) -> int:
@@ -271,7 +285,7 @@ def client_pause(ctx: Context, argv: list[bytes]) -> Reply:
     """Let all commands, or those that write, wait for some milliseconds."""
     writes_only = False
     if len(argv) > 4:
-        raise ReplyError(b"ERR unknown subcommand or wrong number of arguments for '%b'. Try CLIENT HELP." % argv[1])
+        raise wrong_subcommand(argv)
     if len(argv) == 4:
         match argv[3].upper():
             case b"WRITE":
@@ -305,10 +319,51 @@ def client_unpause(ctx: Context, argv: list[bytes]) -> Reply:
     return OK
 
 
-def line_of(ctx: Context, client: Client) -> bytes:
-    """A line of CLIENT LIST. The memory figures are those of our buffers, not of Redis's structures."""
+@command(
+    "CLIENT UNBLOCK client-id/integer [unblock-type:(TIMEOUT | ERROR)]",
+    flags=ADMIN | NOSCRIPT | LOADING | STALE,
+    acl="connection",
+    since="5.0.0",
+    complexity="O(log N) where N is the number of client connections",
+    group="connection",
+)
+def client_unblock(ctx: Context, argv: list[bytes]) -> Reply:
+    """End a client's waiting: as if its time were over, or with an error. 1, or 0 if it does not wait.
+
+    Errors: an id that is not an integer; a reason that is none.
+    """
+    if len(argv) > 4:
+        raise wrong_subcommand(argv)
+    reason = argv[3].upper() if len(argv) > 3 else b"TIMEOUT"
+    if reason not in (b"TIMEOUT", b"ERROR"):
+        raise BAD_REASON
+    client = ctx.server.clients.get(integer(argv[2]))
+    if client is None or client.waiting is None:
+        return 0
+    ctx.server.waiting.give_up(client, UNBLOCKED if reason == b"ERROR" else None)
+    return 1
+
+
+QUEUED_WORD = 8  # bytes of a queued word beside its text, as Redis counts them
+
+
+def line_of(ctx: Context, client: Client, argv: Sequence[bytes]) -> bytes:
+    """A line of CLIENT LIST, which is being called as `argv`.
+
+    What differs from Redis follows from how requests and replies are kept. A request stays in the query buffer until it
+    is whole, then the buffer lets go of it: `qbuf` is what has not been run. Replies of a turn are a list of pieces
+    (`oll`, with what the socket has not taken yet; together `omem`), without a fixed buffer in front of it: `rbs`,
+    `rbp` and `obl` are 0.
+    """
     now_ms = ctx.now_ms
-    output = client.output_buffer
+    output, queue = client.output_buffer, client.queue
+    held: Sequence[bytes] = ()  # the words of the client's call that is being run, or that waits
+    if client.waiting is not None:
+        held = client.waiting.asked
+    elif client is ctx.client:
+        held = argv if queue is None else [b"EXEC"]  # with a queue this can only be a call of it
+    held_bytes = sum(map(len, held))
+    queued_bytes = client.queued_bytes + QUEUED_WORD * sum(len(words) for _, words in queue or ())
     fields: dict[str, object] = {
         "id": client.id,
         "addr": client.address,
@@ -319,25 +374,23 @@ def line_of(ctx: Context, client: Client) -> bytes:
         "idle": (now_ms - client.last_interaction_ms) // 1000,
         "flags": client.flags.decode("ascii"),
         "db": client.db.id,
-        "sub": 0,
-        "psub": 0,
-        "ssub": 0,
-        "multi": -1 if client.queue is None else len(client.queue),
+        **dict(zip(("sub", "psub", "ssub"), map(len, client.subscriptions or ((), (), ())), strict=True)),
+        "multi": -1 if queue is None else len(queue),
         "watch": 0 if client.dirty_cas else len(client.watching),
         "qbuf": client.parser.size,
         "qbuf-free": 0,
-        "argv-mem": 0,
-        "multi-mem": client.queued_bytes,
+        "argv-mem": held_bytes,
+        "multi-mem": queued_bytes,
         "rbs": 0,
         "rbp": 0,
         "obl": 0,
-        "oll": len(client.out),
+        "oll": len(client.out) + (client.unsent > 0),
         "omem": output,
-        "tot-mem": client.query_buffer + output,
+        "tot-mem": client.memory,
         "events": "rw" if client.unsent else "r",
         "cmd": client.last_command.decode("latin-1"),
         "user": client.user.decode("latin-1"),
-        "redir": -1,
+        "redir": -1 if client.tracking is None else client.tracking.redirect,
         "resp": client.resp,
         "lib-name": up_to_nul(client.lib_name).decode("ascii"),
         "lib-ver": up_to_nul(client.lib_ver).decode("ascii"),
@@ -355,6 +408,10 @@ def client_help(ctx: Context, argv: list[bytes]) -> Reply:
     """What CLIENT can do here."""
     return help_reply(
         "CLIENT",
+        "CACHING (YES|NO)",
+        "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+        "GETREDIR",
+        "    Return the client ID we are redirecting to when tracking is enabled.",
         "GETNAME",
         "    Return the name of the current connection.",
         "ID",
@@ -395,6 +452,13 @@ def client_help(ctx: Context, argv: list[bytes]) -> Reply:
         "    Set client meta attr. Options are:",
         "    * LIB-NAME: the client lib name.",
         "    * LIB-VER: the client lib version.",
+        "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+        "    Unblock the specified blocked client.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+        "         [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Control server assisted client side caching.",
+        "TRACKINGINFO",
+        "    Report tracking status for the current connection.",
         "NO-EVICT (ON|OFF)",
         "    Protect current client connection from eviction.",
         "NO-TOUCH (ON|OFF)",

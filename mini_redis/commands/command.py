@@ -168,8 +168,8 @@ def _filter(words: Sequence[bytes]) -> Callable[[Command], object]:
     kind, value = words[1].lower(), words[2]
     match kind:
         case b"module":
-            # No module brings commands of its own here.
-            return lambda each: False
+            module = value.decode("latin-1")
+            return lambda each: each.module and each.module == module
         case b"aclcat":
             category = value.lower().decode("latin-1")
             return lambda each: category in each.categories

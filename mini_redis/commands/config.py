@@ -59,7 +59,7 @@ def config_rewrite(ctx: Context, argv: list[bytes]) -> Reply:
     Comments and order stay; what is not in the file and not at its default is appended. An error without a file.
     """
     config, server = ctx.server.config, ctx.server
-    text = config.rewritten_file()
+    text = config.rewritten_file(server.access.users.lines())
     try:
         server.write_file(config.path.decode("utf-8", "surrogateescape"), text)
     except ReplyError as failure:
@@ -82,7 +82,12 @@ def config_resetstat(ctx: Context, argv: list[bytes]) -> Reply:
     server = ctx.server
     server.stats.reset()
     server.active_expire.reset_statistics()
+    server.eviction.reset_statistics()
+    server.scripting.evicted = 0
+    server.keyspace.graveyard.freed = 0
+    server.limits.evicted_clients = 0
     server.keyspace.hits = server.keyspace.misses = server.keyspace.expired_keys = 0
+    server.keyspace.expired_fields = 0
     for live in server.command_table:
         live.reset_statistics()
     return OK

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING
 
+from mini_redis.commands.module import MODULES, loaded_module
 from mini_redis.commands.registry import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, command
 from mini_redis.resp.reply import (
     DB_INDEX_OUT_OF_RANGE,
@@ -46,24 +46,15 @@ def auth(ctx: Context, argv: list[bytes]) -> Reply:
     if len(argv) > 3:
         raise SYNTAX_ERROR
     if len(argv) == 2:
-        if not ctx.server.config.requirepass:
+        if ctx.server.access.users.default.no_password:
             raise NO_PASSWORD_SET
         username, password = b"default", argv[1]
     else:
         username, password = argv[1], argv[2]
 
-    authenticate(ctx, username, password)
-    return OK
-
-
-def authenticate(ctx: Context, username: bytes, password: bytes) -> None:
-    """Let the client in. Raises WRONG_PASS, in a time that tells nothing about the password."""
-    required = ctx.server.config.requirepass
-    if username != b"default" or (required and not hmac.compare_digest(password, required)):
-        ctx.server.stats.auth_denied += 1
+    if not ctx.server.access.log_in(ctx.client, argv, username, password):
         raise WRONG_PASS
-    ctx.client.user = username
-    ctx.client.authenticated = ctx.client.parser.authenticated = True
+    return OK
 
 
 @command(
@@ -98,8 +89,8 @@ def hello(ctx: Context, argv: list[bytes]) -> Reply:
         else:
             raise ReplyError(b"ERR Syntax error in HELLO option '%b'" % argv[at])
 
-    if credentials:
-        authenticate(ctx, *credentials)
+    if credentials and not ctx.server.access.log_in(client, argv, *credentials):
+        raise WRONG_PASS
     if not client.authenticated:
         raise HELLO_NEEDS_AUTH
 
@@ -113,7 +104,7 @@ def hello(ctx: Context, argv: list[bytes]) -> Reply:
         b"id": client.id,
         b"mode": b"standalone",
         b"role": b"master",
-        b"modules": [],
+        b"modules": [loaded_module(name) for name in MODULES],
     }
 
 
@@ -127,11 +118,11 @@ def hello(ctx: Context, argv: list[bytes]) -> Reply:
 )
 def ping(ctx: Context, argv: list[bytes]) -> Reply:
     """Answer PONG, or the message, to show that the server is alive and how long a round trip takes."""
-    if len(argv) == 1:
-        return PONG
     if len(argv) > 2:
         raise wrong_arity(b"ping")
-    return argv[1]
+    if ctx.client.subscriptions and ctx.client.resp == 2:  # what comes without being asked is an array there
+        return [b"pong", *argv[1:]] if len(argv) > 1 else [b"pong", b""]
+    return PONG if len(argv) == 1 else argv[1]
 
 
 @command("ECHO message", flags=LOADING | STALE | FAST, acl="connection", since="1.0.0", complexity="O(1)")
@@ -181,14 +172,18 @@ def reset(ctx: Context, argv: list[bytes]) -> Reply:
     """Make the connection as good as new: no transaction, no name, RESP2, database 0, logged out."""
     client, server = ctx.client, ctx.server
     server.release_transaction(client)
+    server.pubsub.forget(client)
+    if client.monitoring:
+        server.observation.end(client)
+    server.tracking.end(client)
     ctx.db = server.keyspace.databases[0]
     client.resp = 2
     client.name = b""
     if client.reply_mode != SKIPS_THIS_REPLY:  # CLIENT REPLY SKIP just before skips RESET's reply as any other
         client.reply_mode = 0
     client.no_evict = client.no_touch = False
-    client.user = b"default"
-    client.authenticated = client.parser.authenticated = not server.config.requirepass
+    client.settle()
+    server.access.welcome(client)
     return RESET
 
 

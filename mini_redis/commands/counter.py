@@ -7,7 +7,7 @@ INCRBYFLOAT computes in the long doubles of long_double.py. Replicas and the log
 not the sum, so that processors that add differently agree. Its results are `Embstr`: never an integer to OBJECT
 ENCODING, even if they look like one.
 
-When a key is there already, its value is replaced with `db.data[key] = ...`: the TTL stays, and unlike with `db.set`
+When a key is there already, its value is replaced with `db.replace`: the TTL stays, and unlike with `db.set`
 no event of its own is due.
 """
 
@@ -19,7 +19,7 @@ from mini_redis.commands.arguments import integer
 from mini_redis.commands.keyspecs import key_at
 from mini_redis.commands.registry import DENYOOM, FAST, WRITE, command
 from mini_redis.keyspace.types import STRING
-from mini_redis.resp.reply import NOT_A_FLOAT, NOT_AN_INTEGER, Reply, ReplyError
+from mini_redis.resp.reply import NOT_A_FLOAT, NOT_AN_INTEGER, NOT_FINITE, WOULD_OVERFLOW, Reply, ReplyError
 from mini_redis.structures.long_double import ZERO, parse_long_double
 from mini_redis.structures.numbers import INT64_MAX, INT64_MIN, parse_integer
 from mini_redis.structures.strings import Embstr
@@ -27,9 +27,7 @@ from mini_redis.structures.strings import Embstr
 if TYPE_CHECKING:
     from mini_redis.server.context import Context
 
-WOULD_OVERFLOW = ReplyError(b"ERR increment or decrement would overflow")
 DECREMENT_WOULD_OVERFLOW = ReplyError(b"ERR decrement would overflow")
-NOT_FINITE = ReplyError(b"ERR increment would produce NaN or Infinity")
 
 
 @command(
@@ -106,7 +104,7 @@ def decrby(ctx: Context, argv: list[bytes]) -> Reply:
 
 def _add(ctx: Context, key: bytes, increment: int) -> int:
     db = ctx.db
-    value: bytes | bytearray | None = db.write(key, STRING)  # type: ignore[assignment]
+    value: bytes | bytearray | None = db.write(key, STRING)
     if value is None:
         db.set(key, b"%d" % increment)
         ctx.changed(key, "incrby")
@@ -119,7 +117,7 @@ def _add(ctx: Context, key: bytes, increment: int) -> int:
     if not INT64_MIN <= total <= INT64_MAX:
         raise WOULD_OVERFLOW
 
-    db.data[key] = b"%d" % total
+    db.replace(key, b"%d" % total)
 
     ctx.changed(key, "incrby")
     return total
@@ -141,7 +139,7 @@ def incrbyfloat(ctx: Context, argv: list[bytes]) -> Reply:
     Errors: WRONGTYPE; one of both is not a number; the sum is infinite.
     """
     db, key = ctx.db, argv[1]
-    value: bytes | bytearray | None = db.write(key, STRING)  # type: ignore[assignment]
+    value: bytes | bytearray | None = db.write(key, STRING)
     before = ZERO if value is None else parse_long_double(value)
     increment = parse_long_double(argv[2])
     if before is None or increment is None:
@@ -155,7 +153,7 @@ def incrbyfloat(ctx: Context, argv: list[bytes]) -> Reply:
     if value is None:
         db.set(key, Embstr(text))
     else:
-        db.data[key] = Embstr(text)
+        db.replace(key, Embstr(text))
 
     ctx.propagate_as(b"SET", key, text, b"KEEPTTL")
     ctx.changed(key, "incrbyfloat")

@@ -35,6 +35,8 @@ def describe_info(command: Command) -> list[Reply]:
 
 def describe_docs(command: Command) -> dict[bytes, Reply]:
     """The map of COMMAND DOCS, subcommands nested; what a command does not have is left out."""
+    if command.module:
+        return {b"group": command.group.encode(), b"module": command.module.encode()}
     docs: dict[bytes, Reply] = {
         b"summary": command.summary.encode(),
         b"since": command.since.encode(),
@@ -58,10 +60,10 @@ def describe_docs(command: Command) -> dict[bytes, Reply]:
 
 def describe_all(commands: Iterable[Command]) -> dict[bytes, Reply]:
     """COMMAND DOCS of several commands, by full name; one that is asked for twice is there twice."""
-    return {_RepeatableName(command.name): describe_docs(command) for command in commands}
+    return {RepeatableName(command.name): describe_docs(command) for command in commands}
 
 
-class _RepeatableName(bytes):
+class RepeatableName(bytes):
     """A map's key that equals no other: `COMMAND DOCS get get` answers a map with a repeated key."""
 
     __slots__ = ()

@@ -118,7 +118,7 @@ def _expire(ctx: Context, argv: list[bytes], name: bytes, unit_ms: int, since_ms
     at_ms = _parse_time(argv[2], name, unit_ms, since_ms)
 
     db = ctx.db
-    if db.write(key) is None or not _holds(condition, db.expire_at(key), at_ms):
+    if db.write(key) is None or not condition_holds(condition, db.expire_at(key), at_ms):
         return 0
 
     if at_ms <= ctx.now_ms and not db.keyspace.masks_only:
@@ -128,7 +128,8 @@ def _expire(ctx: Context, argv: list[bytes], name: bytes, unit_ms: int, since_ms
         return 1
 
     db.set_expire_at(key, at_ms)
-    ctx.propagate_as(b"PEXPIREAT", key, b"%d" % at_ms, *argv[3:])
+    if name != b"pexpireat":  # which is told as it was said
+        ctx.propagate_as(b"PEXPIREAT", key, b"%d" % at_ms, *argv[3:])
     ctx.changed(key, "expire")
     return 1
 
@@ -153,7 +154,7 @@ def _parse_time(raw: bytes, name: bytes, unit_ms: int, since_ms: int) -> int:
     return at_ms + since_ms
 
 
-def _holds(condition: int, before_ms: int | None, at_ms: int) -> bool:
+def condition_holds(condition: int, before_ms: int | None, at_ms: int) -> bool:
     """Whether the TTL may be changed from `before_ms` (None: never) to `at_ms`."""
     if before_ms is None:
         return not condition & (XX | GT)

@@ -16,9 +16,7 @@ RENAME and COPY REPLACE first delete what is in the way. So listeners hear `new`
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mini_redis.commands.arguments import integer
 from mini_redis.commands.keyspecs import key_at, key_range
@@ -26,6 +24,7 @@ from mini_redis.commands.registry import DENYOOM, FAST, READONLY, WRITE, command
 from mini_redis.keyspace.types import Value, rebound, type_of
 from mini_redis.resp.reply import (
     DB_INDEX_OUT_OF_RANGE,
+    MODULE_KEY_NOT_COPIED,
     NO_SUCH_KEY,
     OK,
     SAME_OBJECT,
@@ -35,22 +34,16 @@ from mini_redis.resp.reply import (
     SimpleString,
 )
 from mini_redis.structures.glob import glob_matcher
-from mini_redis.structures.numbers import parse_integer
+from mini_redis.structures.hash import Hash
+from mini_redis.structures.vector_set import VectorSet
 
 if TYPE_CHECKING:
     from mini_redis.keyspace.database import Database
     from mini_redis.server.context import Context
 
-INVALID_CURSOR = ReplyError(b"ERR invalid cursor")
-NOVALUES_ONLY_IN_HSCAN = ReplyError(b"ERR NOVALUES option can only be used in HSCAN")
 NOT_AN_INT32 = ReplyError(b"ERR value is out of range, value must between -2147483648 and 2147483647")
 
 INT32 = range(-(2**31), 2**31)
-UINT64_MAX = 2**64 - 1
-LONGEST_UINT64 = 20
-_STRTOULL = re.compile(rb"[ \t\n\v\f\r]*([+-]?)([0-9]+)").fullmatch
-SCAN_COUNT = 10
-SCAN_SLOTS_PER_COUNT = 10
 RANDOM_KEY_TRIES = 100
 
 
@@ -129,11 +122,15 @@ def del_(ctx: Context, argv: list[bytes]) -> Reply:
 
     A key whose time has passed does not count: it expires instead.
     """
+    return _delete(ctx, argv, lazily=ctx.server.config.lazyfree_lazy_user_del)
+
+
+def _delete(ctx: Context, argv: list[bytes], lazily: bool) -> int:
     db = ctx.db
     deleted = 0
     for key in argv[1:]:
         db.peek(key)  # a master deletes an expired key here; what a replica only masks is deleted below
-        if db.delete(key):
+        if db.delete(key, lazily):
             ctx.changed(key, "del")
             deleted += 1
     return deleted
@@ -152,11 +149,11 @@ def del_(ctx: Context, argv: list[bytes]) -> Reply:
     tips="request_policy:multi_shard response_policy:agg_sum",
 )
 def unlink(ctx: Context, argv: list[bytes]) -> Reply:
-    """Remove keys as DEL does; Redis leaves the release of their memory to another thread.
+    """Remove keys as DEL does; their memory is released later.
 
-    Here there is no other thread, and both are the same.
+    Redis leaves that to another thread; here the loop does it little by little, see keyspace/graveyard.py.
     """
-    return del_(ctx, argv)
+    return _delete(ctx, argv, lazily=True)
 
 
 # --- Rename, copy, move ----------------------------------------------------------------------------------------------
@@ -210,12 +207,14 @@ def _rename(ctx: Context, source: bytes, target: bytes, replace: bool) -> bool:
     at_ms = db.expire_at(source)
     value = rebound(source, value, at_ms is not None, target, at_ms is not None)
     db.delete(target)
-    db.delete(source)
+    db.take(source)
     _bind(db, target, value, at_ms)
 
-    ctx.changed(source, "rename_from")
-    ctx.changed(target, "rename_to", times=0)
-    _announce_replaced(ctx, db, target, in_the_way, value)
+    ctx.modified(source)
+    ctx.modified(target, times=0)
+    ctx.notify(source, "rename_from")
+    ctx.notify(target, "rename_to")
+    announce_replaced(ctx, db, target, in_the_way, value)
     return True
 
 
@@ -262,7 +261,7 @@ def copy(ctx: Context, argv: list[bytes]) -> Reply:
     _bind(there, target, duplicate, at_ms)
 
     _changed_in(ctx, there, target, "copy_to")
-    _announce_replaced(ctx, there, target, in_the_way, duplicate)
+    announce_replaced(ctx, there, target, in_the_way, duplicate)
     return 1
 
 
@@ -288,7 +287,7 @@ def move(ctx: Context, argv: list[bytes]) -> Reply:
         return 0
 
     at_ms = here.expire_at(key)
-    here.delete(key)
+    here.take(key)
     _bind(there, key, value, at_ms)
 
     ctx.changed(key, "move_from")
@@ -307,13 +306,19 @@ def _database(ctx: Context, index: bytes) -> Database:
     return databases[number]
 
 
-def _duplicated(value: Value) -> Value:
+def _duplicated(value: Any) -> Value:
     """A value that shares nothing that may change with the original. O(size of the value)."""
-    return bytearray(value) if isinstance(value, bytearray) else value
+    if isinstance(value, VectorSet):
+        raise MODULE_KEY_NOT_COPIED
+    if isinstance(value, (bytes, bytearray)):
+        return bytearray(value) if isinstance(value, bytearray) else value
+    return value.copy()
 
 
 def _bind(db: Database, key: bytes, value: Value, at_ms: int | None) -> None:
     db.set(key, value)
+    if isinstance(value, Hash):
+        db.deadlines_changed(key, value)
     if at_ms is not None:
         db.set_expire_at(key, at_ms)
 
@@ -325,7 +330,8 @@ def _changed_in(ctx: Context, db: Database, key: bytes, event: str, times: int =
     ctx.db = here
 
 
-def _announce_replaced(ctx: Context, db: Database, key: bytes, before: Value, after: Value) -> None:
+def announce_replaced(ctx: Context, db: Database, key: bytes, before: Value, after: Value) -> None:
+    """The events of a key that was deleted and made anew, which so was overwritten; none if `before` is None."""
     if before is None:
         return
     here, ctx.db = ctx.db, db
@@ -406,87 +412,6 @@ def randomkey(ctx: Context, argv: list[bytes]) -> Reply:
     return None
 
 
-@command(
-    "SCAN cursor [MATCH pattern] [COUNT count] [TYPE type@6.0.0]",
-    flags=READONLY,
-    acl="keyspace",
-    since="2.8.0",
-    complexity=(
-        "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to "
-        "return back to 0. N is the number of elements inside the collection."
-    ),
-    tips="nondeterministic_output request_policy:special response_policy:special",
-)
-def scan(ctx: Context, argv: list[bytes]) -> Reply:
-    """Go on with a walk over the keys: the next cursor, and some keys.
-
-    The walk begins with cursor 0 and ends when 0 comes back. What is there from its beginning to its end is listed, at
-    least once; anything else may be. The server remembers nothing of it. MATCH and TYPE filter what was visited, so an
-    answer may be empty and the walk still not over.
-    """
-    cursor = parse_cursor(argv[1])
-    count, matches, type_name = _scan_options(argv[2:])
-
-    db = ctx.db
-    found: list[bytes] = []
-    slots_left = count * SCAN_SLOTS_PER_COUNT
-    while True:
-        cursor, visited = db.data.scan(cursor, count)
-        slots_left -= count
-        for key in visited:
-            value = db.peek(key)
-            if value is None or (matches is not None and not matches(key)):
-                continue
-            if type_name is None or type_of(value).name == type_name:
-                found.append(key)
-        if cursor == 0 or len(found) >= count or slots_left <= 0:
-            return [b"%d" % cursor, found]
-
-
-def parse_cursor(raw: bytes) -> int:
-    """Read the cursor of SCAN, SSCAN, HSCAN or ZSCAN, 0 up to 2**64 - 1.
-
-    Redis reads it as a number of its own spelling first, and refuses negative ones; what is spelled otherwise goes to
-    strtoull(), which lets spaces, signs and zeros pass and wraps negative numbers around. So "-1" is an invalid cursor
-    and "-01" a large one.
-    """
-    text = raw.partition(b"\0")[0]
-    number = parse_integer(text)
-    if number is not None:
-        if number < 0:
-            raise INVALID_CURSOR
-        return number
-    found = _STRTOULL(text)
-    digits = found[2].lstrip(b"0") if found is not None else b""
-    if found is None or len(digits) > LONGEST_UINT64 or int(digits or b"0") > UINT64_MAX:
-        raise INVALID_CURSOR
-    wrapped = -int(digits or b"0") if found[1] == b"-" else int(digits or b"0")
-    return wrapped & UINT64_MAX
-
-
-def _scan_options(words: list[bytes]) -> tuple[int, Callable[[bytes], object] | None, bytes | None]:
-    """COUNT, a matcher (None: all match), and a type name (None: all types). The last of each counts."""
-    count, matches, type_name = SCAN_COUNT, None, None
-    at = 0
-    while at < len(words):
-        option, has_argument = words[at].upper(), at + 1 < len(words)
-        match option:
-            case b"COUNT" if has_argument:
-                count = integer(words[at + 1])
-                if count < 1:
-                    raise SYNTAX_ERROR
-            case b"MATCH" if has_argument:
-                matches = None if words[at + 1] == b"*" else glob_matcher(words[at + 1])
-            case b"TYPE" if has_argument:
-                type_name = words[at + 1].lower()
-            case b"NOVALUES":
-                raise NOVALUES_ONLY_IN_HSCAN
-            case _:
-                raise SYNTAX_ERROR
-        at += 2
-    return count, matches, type_name
-
-
 # --- Whole databases -------------------------------------------------------------------------------------------------
 
 
@@ -502,7 +427,7 @@ def _scan_options(words: list[bytes]) -> tuple[int, Callable[[bytes], object] | 
 def flushdb(ctx: Context, argv: list[bytes]) -> Reply:
     """Remove all keys of the database.
 
-    ASYNC and SYNC choose which of Redis's threads releases the memory; here there is one.
+    The memory is released little by little, whether SYNC or ASYNC is said: see keyspace/graveyard.py.
     """
     return _flush(ctx, argv, [ctx.db])
 
@@ -519,7 +444,7 @@ def flushdb(ctx: Context, argv: list[bytes]) -> Reply:
 def flushall(ctx: Context, argv: list[bytes]) -> Reply:
     """Remove all keys of all databases.
 
-    ASYNC and SYNC choose which of Redis's threads releases the memory; here there is one.
+    The memory is released little by little, whether SYNC or ASYNC is said: see keyspace/graveyard.py.
     """
     return _flush(ctx, argv, ctx.server.keyspace.databases)
 
@@ -529,6 +454,7 @@ def _flush(ctx: Context, argv: list[bytes], databases: list[Database]) -> Reply:
         raise SYNTAX_ERROR
 
     removed = sum(db.flush() for db in databases)
+    ctx.server.tracking.flushed()
 
     ctx.server.dirty += removed
     ctx.propagate_as(*argv)  # also when there was nothing to remove here: a replica may still have something

@@ -9,8 +9,44 @@ from __future__ import annotations
 from typing import Final
 
 HISTORY: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "acl|getuser": (
+        ("6.2.0", "Added Pub/Sub channel patterns."),
+        (
+            "7.0.0",
+            "Added selectors and changed the format of key and channel patterns from a list to their rule "
+            "representation.",
+        ),
+    ),
+    "acl|log": (
+        ("7.2.0", "Added entry ID, timestamp created, and timestamp last updated."),
+    ),
+    "acl|setuser": (
+        ("6.2.0", "Added Pub/Sub channel patterns."),
+        ("7.0.0", "Added selectors and key based permissions."),
+    ),
     "auth": (
         ("6.0.0", "Added ACL style (username and password)."),
+    ),
+    "bitcount": (
+        ("7.0.0", "Added the `BYTE|BIT` option."),
+    ),
+    "bitpos": (
+        ("7.0.0", "Added the `BYTE|BIT` option."),
+    ),
+    "blpop": (
+        ("6.0.0", "`timeout` is interpreted as a double instead of an integer."),
+    ),
+    "brpop": (
+        ("6.0.0", "`timeout` is interpreted as a double instead of an integer."),
+    ),
+    "brpoplpush": (
+        ("6.0.0", "`timeout` is interpreted as a double instead of an integer."),
+    ),
+    "bzpopmax": (
+        ("6.0.0", "`timeout` is interpreted as a double instead of an integer."),
+    ),
+    "bzpopmin": (
+        ("6.0.0", "`timeout` is interpreted as a double instead of an integer."),
     ),
     "client|kill": (
         ("2.8.12", "Added new filter format."),
@@ -60,6 +96,34 @@ HISTORY: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("4.0.0", "Added the `ASYNC` flushing mode modifier."),
         ("6.2.0", "Added the `SYNC` flushing mode modifier."),
     ),
+    "geoadd": (
+        ("6.2.0", "Added the `CH`, `NX` and `XX` options."),
+    ),
+    "georadius": (
+        ("6.2.0", "Added the `ANY` option for `COUNT`."),
+        ("7.0.0", "Added support for uppercase unit names."),
+    ),
+    "georadius_ro": (
+        ("6.2.0", "Added the `ANY` option for `COUNT`."),
+        ("7.0.0", "Added support for uppercase unit names."),
+    ),
+    "georadiusbymember": (
+        ("6.2.0", "Added the `ANY` option for `COUNT`."),
+        ("7.0.0", "Added support for uppercase unit names."),
+    ),
+    "georadiusbymember_ro": (
+        ("6.2.0", "Added the `ANY` option for `COUNT`."),
+        ("7.0.0", "Added support for uppercase unit names."),
+    ),
+    "geosearch": (
+        ("7.0.0", "Added support for uppercase unit names."),
+    ),
+    "geosearchstore": (
+        ("7.0.0", "Added support for uppercase unit names."),
+    ),
+    "hdel": (
+        ("2.4.0", "Accepts multiple `field` arguments."),
+    ),
     "hello": (
         (
             "6.2.0",
@@ -67,8 +131,20 @@ HISTORY: Final[dict[str, tuple[tuple[str, str], ...]]] = {
             "connection's context.",
         ),
     ),
+    "hset": (
+        ("4.0.0", "Accepts multiple `field` and `value` arguments."),
+    ),
     "info": (
         ("7.0.0", "Added support for taking multiple section arguments."),
+    ),
+    "lpop": (
+        ("6.2.0", "Added the `count` argument."),
+    ),
+    "lpush": (
+        ("2.4.0", "Accepts multiple `element` arguments."),
+    ),
+    "lpushx": (
+        ("4.0.0", "Accepts multiple `element` arguments."),
     ),
     "pexpire": (
         ("7.0.0", "Added options: `NX`, `XX`, `GT` and `LT`."),
@@ -82,8 +158,33 @@ HISTORY: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "renamenx": (
         ("3.2.0", "The command no longer returns an error when source and destination names are the same."),
     ),
+    "restore": (
+        ("3.0.0", "Added the `REPLACE` modifier."),
+        ("5.0.0", "Added the `ABSTTL` modifier."),
+        ("5.0.0", "Added the `IDLETIME` and `FREQ` options."),
+    ),
+    "restore-asking": (
+        ("3.0.0", "Added the `REPLACE` modifier."),
+        ("5.0.0", "Added the `ABSTTL` modifier."),
+        ("5.0.0", "Added the `IDLETIME` and `FREQ` options."),
+    ),
+    "rpop": (
+        ("6.2.0", "Added the `count` argument."),
+    ),
+    "rpush": (
+        ("2.4.0", "Accepts multiple `element` arguments."),
+    ),
+    "rpushx": (
+        ("4.0.0", "Accepts multiple `element` arguments."),
+    ),
+    "sadd": (
+        ("2.4.0", "Accepts multiple `member` arguments."),
+    ),
     "scan": (
         ("6.0.0", "Added the `TYPE` subcommand."),
+    ),
+    "script|flush": (
+        ("6.2.0", "Added the `ASYNC` and `SYNC` flushing mode modifiers."),
     ),
     "set": (
         ("2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."),
@@ -94,7 +195,87 @@ HISTORY: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "shutdown": (
         ("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers."),
     ),
+    "slowlog|get": (
+        ("4.0.0", "Added client IP address, port and name to the reply."),
+    ),
+    "spop": (
+        ("3.2.0", "Added the `count` argument."),
+    ),
+    "srandmember": (
+        ("2.6.0", "Added the optional `count` argument."),
+    ),
+    "srem": (
+        ("2.4.0", "Accepts multiple `member` arguments."),
+    ),
     "ttl": (
         ("2.8.0", "Added the -2 reply."),
+    ),
+    "xadd": (
+        ("6.2.0", "Added the `NOMKSTREAM` option, `MINID` trimming strategy and the `LIMIT` option."),
+        ("7.0.0", "Added support for the `<ms>-*` explicit ID form."),
+        ("8.2.0", "Added the `KEEPREF`, `DELREF` and `ACKED` options."),
+    ),
+    "xautoclaim": (
+        ("7.0.0", "Added an element to the reply array, containing deleted entries the command cleared from the PEL"),
+    ),
+    "xgroup|create": (
+        ("7.0.0", "Added the `entries_read` named argument."),
+    ),
+    "xgroup|setid": (
+        ("7.0.0", "Added the optional `entries_read` argument."),
+    ),
+    "xinfo|consumers": (
+        ("7.2.0", "Added the `inactive` field, and changed the meaning of `idle`."),
+    ),
+    "xinfo|groups": (
+        ("7.0.0", "Added the `entries-read` and `lag` fields"),
+    ),
+    "xinfo|stream": (
+        ("6.0.0", "Added the `FULL` modifier."),
+        (
+            "7.0.0",
+            "Added the `max-deleted-entry-id`, `entries-added`, `recorded-first-entry-id`, `entries-read` and `lag` "
+            "fields",
+        ),
+        ("7.2.0", "Added the `active-time` field, and changed the meaning of `seen-time`."),
+    ),
+    "xpending": (
+        ("6.2.0", "Added the `IDLE` option and exclusive range intervals."),
+    ),
+    "xrange": (
+        ("6.2.0", "Added exclusive ranges."),
+    ),
+    "xrevrange": (
+        ("6.2.0", "Added exclusive ranges."),
+    ),
+    "xsetid": (
+        ("7.0.0", "Added the `entries_added` and `max_deleted_entry_id` arguments."),
+    ),
+    "xtrim": (
+        ("6.2.0", "Added the `MINID` trimming strategy and the `LIMIT` option."),
+        ("8.2.0", "Added the `KEEPREF`, `DELREF` and `ACKED` options."),
+    ),
+    "zadd": (
+        ("2.4.0", "Accepts multiple elements."),
+        ("3.0.2", "Added the `XX`, `NX`, `CH` and `INCR` options."),
+        ("6.2.0", "Added the `GT` and `LT` options."),
+    ),
+    "zrange": (
+        ("6.2.0", "Added the `REV`, `BYSCORE`, `BYLEX` and `LIMIT` options."),
+    ),
+    "zrangebyscore": (
+        ("2.0.0", "Added the `WITHSCORES` modifier."),
+    ),
+    "zrank": (
+        ("7.2.0", "Added the optional `WITHSCORE` argument."),
+    ),
+    "zrem": (
+        ("2.4.0", "Accepts multiple elements."),
+    ),
+    "zrevrangebyscore": (
+        ("2.1.6", "`min` and `max` can be exclusive."),
+    ),
+    "zrevrank": (
+        ("7.2.0", "Added the optional `WITHSCORE` argument."),
     ),
 }

@@ -201,3 +201,32 @@ def keys_of_set(argv: Sequence[bytes]) -> Positions:
     if any(word.lower() == b"get" for word in argv[3:]):
         return [(1, RW | ACCESS | UPDATE)]
     return [(1, OW | UPDATE)]
+
+
+def keys_of_bitfield(argv: Sequence[bytes]) -> Positions:
+    """BITFIELD only reads if all its operations are GETs; one that cannot be told is taken for a write."""
+    at = 2
+    while at < len(argv):
+        word, left = argv[at].lower(), len(argv) - at - 1
+        if word == b"get" and left >= 2:
+            at += 3
+        elif word == b"overflow" and left >= 1:
+            at += 2
+        else:
+            return [(1, RW | ACCESS | UPDATE)]
+    return [(1, RO | ACCESS)]
+
+
+def keys_of_xread(argv: Sequence[bytes]) -> Positions:
+    """XREAD and XREADGROUP where a group or a consumer is itself called STREAMS: options read in order, no flags."""
+    at = 1
+    while at < len(argv) and (step := _OPTIONS_OF_XREAD.get(argv[at].lower())):
+        at += step
+    left = len(argv) - at - 1
+    if at >= len(argv) or argv[at].lower() != b"streams" or left % 2:
+        return []
+    return [(index, 0) for index in range(at + 1, at + 1 + left // 2)]
+
+
+_OPTIONS_OF_XREAD: Final = {b"block": 2, b"count": 2, b"group": 3, b"noack": 1}
+"""Option -> how many words it is."""

@@ -93,27 +93,44 @@ ACL_CATEGORIES: Final = tuple(_CATEGORIES.split())
 """In the order in which they are sent."""
 
 GROUP_OF_MODULE: Final[dict[str, str]] = {
+    "acl": "server",
     "bitmap": "bitmap",
     "cluster": "cluster",
     "command": "server",
     "debug": "server",
+    "dump": "generic",
     "config": "server",
     "client": "connection",
+    "client_tracking": "connection",
     "connection": "connection",
+    "function": "scripting",
     "generic": "generic",
     "geo": "geo",
     "hash": "hash",
+    "hash_expire": "hash",
     "hyperloglog": "hyperloglog",
+    "latency": "server",
     "list": "list",
+    "memory": "server",
+    "monitor": "server",
     "pubsub": "pubsub",
     "scripting": "scripting",
     "sentinel": "sentinel",
     "server": "server",
     "set": "set",
+    "slowlog": "server",
+    "sort": "generic",
     "sorted_set": "sorted-set",
+    "sorted_set_algebra": "sorted-set",
+    "sorted_set_range": "sorted-set",
     "stream": "stream",
+    "stream_group": "stream",
+    "stream_info": "stream",
+    "stream_pending": "stream",
+    "stream_read": "stream",
     "string": "string",
     "transaction": "transactions",
+    "vector_set": "module",
 }
 """The group in COMMAND DOCS of the commands that a module of this package declares."""
 
@@ -141,6 +158,8 @@ class Command:
     doc_flags: tuple[str, ...] = ()
     deprecated_since: str = ""
     replaced_by: str = ""
+    module: str = ""
+    """The module that brings it; it is then shown under its name as it was declared, and without documentation."""
     history: tuple[tuple[str, str], ...] = ()
     container: Command | None = None
     subcommands: dict[bytes, Command] = field(default_factory=dict)
@@ -297,7 +316,7 @@ def build(
 def register(declared: Command) -> None:
     """Add a command to `COMMANDS`, or to the subcommands of its container."""
     siblings = COMMANDS if declared.container is None else declared.container.subcommands
-    last_word = declared.name.rpartition(b"|")[2]
+    last_word = declared.name.rpartition(b"|")[2].lower()
     assert last_word not in siblings, f"{declared.name!r} is declared twice"
     siblings[last_word] = declared
 
@@ -361,6 +380,12 @@ def not_found(argv: Sequence[bytes], table: Mapping[bytes, MayContain] = COMMAND
 def unknown_subcommand(name: bytes, word: bytes) -> ReplyError:
     """The error for a second word that the container called `name` (which may be a renamed one) does not know."""
     return ReplyError(b"ERR unknown subcommand '%b'. Try %b HELP." % (_echo(word), name.upper()))
+
+
+def wrong_subcommand(argv: Sequence[bytes]) -> ReplyError:
+    """The error of containers that count the words of some subcommands themselves."""
+    told = (_echo(argv[1]), argv[0].upper())
+    return ReplyError(b"ERR unknown subcommand or wrong number of arguments for '%b'. Try %b HELP." % told)
 
 
 _ECHOED: Final = 128

@@ -60,7 +60,7 @@ def shutdown(ctx: Context, argv: list[bytes]) -> Reply:
     refused, as Redis refuses when its disk is full, unless FORCE says to go all the same. Without SAVE the server ends;
     if save points are configured its log warns of what is lost. NOW skips waiting for replicas, of which there are
     none, so that there is never a shutdown for ABORT to end.
-    Errors: syntax; SAVE, see above; ABORT.
+    Errors: syntax; SAVE, see above; ABORT; without NOSAVE in the middle of a script.
     """
     words = [word.lower() for word in argv[1:]]
     known = all(word in (b"nosave", b"save", b"now", b"force", b"abort") for word in words)
@@ -70,6 +70,8 @@ def shutdown(ctx: Context, argv: list[bytes]) -> Reply:
         raise NO_SHUTDOWN
 
     server = ctx.server
+    if server.scripting.busy and b"nosave" not in words:
+        raise server.scripting.busy_error()
     server.log("*", "User requested shutdown...")
     would_save = b"save" in words or (b"nosave" not in words and server.config.save)
     if would_save and any(len(db.data) for db in server.keyspace.databases):

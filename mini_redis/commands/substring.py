@@ -51,7 +51,7 @@ def append(ctx: Context, argv: list[bytes]) -> Reply:
     Answers the new length. Errors: WRONGTYPE; the string would be too long.
     """
     db, key, tail = ctx.db, argv[1], argv[2]
-    value: bytes | bytearray | None = db.write(key, STRING)  # type: ignore[assignment]
+    value: bytes | bytearray | None = db.write(key, STRING)
     if value is not None:
         _check_length(ctx, len(value) + len(tail))
 
@@ -59,7 +59,7 @@ def append(ctx: Context, argv: list[bytes]) -> Reply:
         db.set(key, tail)
         length = len(tail)
     else:
-        buffer = _as_buffer(db, key, value)
+        buffer = as_buffer(db, key, value)
         buffer += tail
         length = len(buffer)
 
@@ -91,7 +91,7 @@ def setrange(ctx: Context, argv: list[bytes]) -> Reply:
     if offset < 0:
         raise OFFSET_OUT_OF_RANGE
 
-    value: bytes | bytearray | None = db.write(key, STRING)  # type: ignore[assignment]
+    value: bytes | bytearray | None = db.write(key, STRING)
     if not part:
         return 0 if value is None else len(value)
     _check_length(ctx, offset + len(part))
@@ -100,7 +100,7 @@ def setrange(ctx: Context, argv: list[bytes]) -> Reply:
         buffer = bytearray()
         db.set(key, buffer)
     else:
-        buffer = _as_buffer(db, key, value)
+        buffer = as_buffer(db, key, value)
     buffer += bytes(max(0, offset - len(buffer)))
     buffer[offset : offset + len(part)] = part
 
@@ -113,12 +113,12 @@ def _check_length(ctx: Context, length: int) -> None:
         raise TOO_LONG
 
 
-def _as_buffer(db: Database, key: bytes, value: bytes | bytearray) -> bytearray:
+def as_buffer(db: Database, key: bytes, value: bytes | bytearray) -> bytearray:
     """Make the value of an existing key one that grows in place, and return it. O(len(value)) the first time."""
     if isinstance(value, bytearray):
         return value
     buffer = bytearray(value)
-    db.data[key] = buffer
+    db.replace(key, buffer)
     return buffer
 
 
@@ -139,7 +139,7 @@ def strlen(ctx: Context, argv: list[bytes]) -> Reply:
 
     Errors: WRONGTYPE.
     """
-    value: bytes | bytearray | None = ctx.db.read(argv[1], STRING)  # type: ignore[assignment]
+    value: bytes | bytearray | None = ctx.db.read(argv[1], STRING)
     return 0 if value is None else len(value)
 
 
@@ -162,7 +162,7 @@ def getrange(ctx: Context, argv: list[bytes]) -> Reply:
     Errors: a position that is not an integer; WRONGTYPE.
     """
     start, end = integer(argv[2]), integer(argv[3])
-    value: bytes | bytearray | None = ctx.db.read(argv[1], STRING)  # type: ignore[assignment]
+    value: bytes | bytearray | None = ctx.db.read(argv[1], STRING)
     if value is None or (start < 0 and end < 0 and start > end):
         return b""
 

@@ -24,6 +24,7 @@ from mini_redis.resp.reply import (
     WATCH_INSIDE_MULTI,
     InProtocol,
     Reply,
+    ReplyError,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +65,13 @@ def exec_(ctx: Context, argv: list[bytes]) -> Reply:
     replies: list[Reply] = []
     protocol = client.resp
     for queued, words in queue:
-        replies.append(server.call(client, queued, words))
+        try:
+            if server.access.restricts:
+                server.access.permit_queued(client, queued.command, words)
+            replies.append(server.call(client, queued, words))
+        except ReplyError as error:
+            server.count_error(error.code)
+            replies.append(error.with_traceback(None))
         if client.resp != protocol:  # a HELLO: what was answered before it stays in the protocol of then
             replies[:-1] = [
                 reply if isinstance(reply, InProtocol) else InProtocol(reply, protocol) for reply in replies[:-1]

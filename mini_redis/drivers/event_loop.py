@@ -30,7 +30,7 @@ from mini_redis.server.client import Client
 from mini_redis.server.clock import Clock
 from mini_redis.server.config import Config
 from mini_redis.server.config_kinds import BadValue
-from mini_redis.server.effects import Append, Close, Exit, Log, Write
+from mini_redis.server.effects import Append, Close, Effect, Exit, Log, Write
 from mini_redis.server.environment import Environment
 from mini_redis.server.node import Server
 
@@ -114,6 +114,7 @@ class EventLoop:
         environment.multiplexing_api = "epoll" if hasattr(select, "epoll") else "selectors"
         seed = int.from_bytes(os.urandom(8), "big") if seed is None else seed
         self.server = Server(config, clock or SystemClock(), seed, environment)
+        self.server.scripting.meanwhile = self._serve_between
         self._cpu_ns = 0  # how long the loop's thread has run, at the end of the last turn
         self._on_tick = on_tick or (lambda: None)
         self._write_log = write_log or self._print_log
@@ -341,13 +342,38 @@ class EventLoop:
         else:
             self._unserved = []
 
-        if server.clock.wall_us() // 1000 >= server.next_tick_ms:
+        if server.is_due(server.clock.wall_us() // 1000):
             server.tick()
             self._on_tick()
         self.perform_effects()
 
         before_ns, self._cpu_ns = self._cpu_ns, time.thread_time_ns()
         server.stats.turn(time.perf_counter_ns() - start_ns, self._cpu_ns - before_ns)
+
+    def _serve_between(self) -> None:
+        """A script does not end: read what others say, who are most likely told so. The caller's turn has not ended."""
+        caller = self.server.scripting.caller
+        for fd, event in self._poller.poll(0):
+            connection = self._connections.get(fd)
+            if connection is None:
+                self._other_event(fd)
+            elif connection.client is not caller:
+                if event & OUT:
+                    self._flush(connection)
+                self._receive(connection)
+        self._perform(self.server.take_effects_between())
+
+    def _receive(self, connection: Connection) -> None:
+        try:
+            data = connection.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.server.receive(connection.client, data)
+        else:
+            self._drop(connection)
 
     def _other_event(self, fd: int) -> None:
         if fd in self._listeners:
@@ -395,7 +421,10 @@ class EventLoop:
 
     def perform_effects(self) -> None:
         """Carry out a turn's effects in their order."""
-        for effect in self.server.take_effects():
+        self._perform(self.server.take_effects())
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
             if type(effect) is Write:
                 self._write(effect.client.connection, effect.data)  # type: ignore[arg-type]
                 continue

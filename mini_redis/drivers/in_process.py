@@ -117,7 +117,7 @@ def turn_clock(server: Server, clock: ManualClock, seconds: float, turn: Callabl
     until_ms = clock.wall_us() // 1000 + round(seconds * 1000)
     while True:
         now_ms = clock.wall_us() // 1000
-        if now_ms >= server.next_tick_ms:
+        if server.is_due(now_ms):
             server.tick()
             turn()
         if now_ms >= until_ms:

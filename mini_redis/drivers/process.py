@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
 import platform
@@ -11,6 +12,7 @@ import struct
 import sys
 import tempfile
 import time
+from random import Random
 
 from mini_redis.resp.reply import ReplyError
 from mini_redis.server.environment import Environment
@@ -43,6 +45,9 @@ class ProcessEnvironment(Environment):
         self.executable = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0] else sys.executable
         self.config_file = config_file
 
+    def secret_bytes(self, size: int, rng: Random) -> bytes:
+        return os.urandom(size)
+
     def resident_bytes(self) -> int:
         try:
             with open("/proc/self/statm", "rb") as statm:
@@ -51,8 +56,22 @@ class ProcessEnvironment(Environment):
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             return peak if sys.platform == "darwin" else peak * 1024
 
+    def give_back_memory(self) -> None:
+        try:
+            trim = ctypes.CDLL(None).malloc_trim  # glibc's; Python's own arenas are returned as soon as they are empty
+        except (OSError, AttributeError):
+            return
+        trim(0)
+
     def total_memory_bytes(self) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    def has_huge_pages(self) -> bool:
+        try:
+            with open("/proc/self/smaps_rollup", "rb") as smaps:
+                return any(int(line.split()[1]) > 0 for line in smaps if line.startswith(b"AnonHugePages:"))
+        except OSError:  # not Linux, or an old one
+            return False
 
     def cpu_seconds(self) -> tuple[float, float, float, float]:
         own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -62,6 +81,13 @@ class ProcessEnvironment(Environment):
         who = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
         usage = resource.getrusage(who)
         return usage.ru_stime, usage.ru_utime
+
+    def read_file(self, path: str) -> bytes:
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise ReplyError(b"ERR " + (error.strerror or str(error)).encode()) from None
 
     def write_file(self, path: str, data: bytes) -> None:
         directory = os.path.dirname(os.path.abspath(path))

@@ -60,6 +60,24 @@ class AccessClocks:
             return
         clocks[key] = now_ms // 1000
 
+    def set(self, key: bytes, now_ms: int, *, idle_seconds: int | None, frequency: int | None) -> None:
+        """RESTORE: the key has been idle, or was used so often, elsewhere. Only what the policy counts is kept.
+
+        Redis's clock has 24 bits of seconds; a time before its beginning is half its range ago.
+        """
+        if self.lfu and frequency is not None:
+            self._want()[key] = now_ms // 60_000 << 8 | frequency
+        elif not self.lfu and idle_seconds is not None:
+            seconds = now_ms // 1000
+            self._want()[key] = seconds - (idle_seconds if idle_seconds <= seconds & 0xFFFFFF else 1 << 23)
+
+    def want(self) -> None:
+        """Somebody will ask: keep them from now on, however many there are."""
+        self.wanted = True
+        if self.clocks is None:
+            self.clocks = {}
+            self.lru = None if self.lfu else self.clocks
+
     def drop_unless_wanted(self, now_ms: int) -> None:
         """The cron asks: are these more clocks than it is worth to keep for a question that may never come?"""
         if self.clocks is not None and len(self.clocks) > FEW and not self.wanted:
@@ -87,10 +105,8 @@ class AccessClocks:
         return clock & 0xFFFFFF
 
     def _want(self) -> dict[bytes, int]:
-        self.wanted = True
-        if self.clocks is None:
-            self.clocks = {}
-            self.lru = None if self.lfu else self.clocks
+        self.want()
+        assert self.clocks is not None
         return self.clocks
 
     def _decayed(self, clock: int, minutes: int) -> int:

@@ -33,7 +33,24 @@ from collections.abc import Callable, Iterable
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
-from mini_redis.keyspace.types import STRING_TYPE, type_of
+from mini_redis.keyspace.types import (
+    HASH_TYPE,
+    LIST_TYPE,
+    SET_TYPE,
+    STREAM_TYPE,
+    STRING_TYPE,
+    VECTOR_SET_TYPE,
+    ZSET_TYPE,
+    type_of,
+)
+from mini_redis.structures.hash import Hash
+from mini_redis.structures.numbers import format_shortest
+from mini_redis.structures.quicklist import List
+from mini_redis.structures.set import Set
+from mini_redis.structures.sorted_set import SortedSet
+from mini_redis.structures.stream import Stream
+from mini_redis.structures.stream_id import MIN_ID, id_text
+from mini_redis.structures.vector_set import VectorSet
 
 if TYPE_CHECKING:
     from mini_redis.keyspace.database import Database
@@ -41,6 +58,7 @@ if TYPE_CHECKING:
 SIZE = 20
 EMPTY = bytes(SIZE)
 _EXPIRES = b"!!expire!!"
+_FIELD_EXPIRES = b"!!hexpire!!"
 
 
 def mix(digest: bytes, data: bytes | bytearray) -> bytes:
@@ -82,7 +100,61 @@ def _mix_string(digest: bytes, value: object) -> bytes:
     return mix(digest, value)
 
 
+def _mix_elements(digest: bytes, value: object) -> bytes:
+    assert isinstance(value, List)
+    for element in value:
+        digest = mix(digest, element)
+    return digest
+
+
+def _fold_fields(digest: bytes, value: object) -> bytes:
+    assert isinstance(value, Hash)
+    for field, content in value.fields.items():
+        pair = mix(mix(EMPTY, field), content)
+        digest = fold(digest, pair if value.expire_at(field) is None else fold(pair, _FIELD_EXPIRES))
+    return digest
+
+
+def _fold_members(digest: bytes, value: object) -> bytes:
+    assert isinstance(value, Set)
+    for member in value:
+        digest = fold(digest, member)
+    return digest
+
+
+def _fold_pairs(digest: bytes, value: object) -> bytes:
+    assert isinstance(value, SortedSet)
+    for score, member in value:
+        digest = fold(digest, mix(mix(EMPTY, member), format_shortest(score)))
+    return digest
+
+
+def _mix_entries(digest: bytes, value: object) -> bytes:
+    """Ids are spelled with a dot, here only; groups are not part of it."""
+    assert isinstance(value, Stream)
+    for entry_id, body in value.range(MIN_ID):
+        digest = mix(digest, id_text(entry_id).replace(b"-", b"."))
+        for word in body:
+            digest = mix(digest, word)
+    return digest
+
+
+def _fold_vectors(digest: bytes, value: object) -> bytes:
+    """Not Redis's: a module digests its type as it likes. Equal sets have equal digests, here."""
+    assert isinstance(value, VectorSet)
+    for element, point in value.points.items():
+        attributes = value.attributes.get(element, b"")
+        digest = fold(digest, mix(mix(EMPTY, element), repr((point, attributes)).encode()))
+    return digest
+
+
 CONTENTS: dict[bytes, Callable[[bytes, object], bytes]] = {
     STRING_TYPE.name: _mix_string,
+    LIST_TYPE.name: _mix_elements,
+    SET_TYPE.name: _fold_members,
+    ZSET_TYPE.name: _fold_pairs,
+    HASH_TYPE.name: _fold_fields,
+    VECTOR_SET_TYPE.name: _fold_vectors,
+    STREAM_TYPE.name: _mix_entries,
 }
 """Type name -> what it adds to a digest: elements with an order are mixed, pairs and members without one are folded."""

@@ -103,6 +103,9 @@ _EVENTS_OF_CLASS: Final[dict[int, str]] = {
 
 EVENTS: Final[dict[str, int]] = {event: flag for flag, events in _EVENTS_OF_CLASS.items() for event in events.split()}
 """Event name -> its class. Names are protocol."""
+NO_EVENT: Final = ""
+"""What a module says that changed a key without telling anybody: vector sets."""
+EVENTS[NO_EVENT] = 0
 
 Publish = Callable[[bytes, bytes], object]
 """Takes a channel and a message."""

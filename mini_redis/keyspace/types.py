@@ -24,15 +24,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from mini_redis.structures.hash import Hash
+from mini_redis.structures.quicklist import List
+from mini_redis.structures.set import Set
+from mini_redis.structures.sorted_set import SortedSet
+from mini_redis.structures.stream import Stream
 from mini_redis.structures.strings import Embstr, string_encoding
+from mini_redis.structures.vector_set import VectorSet
 
 Value: TypeAlias = object
 Kind: TypeAlias = tuple[type, ...]
 
 STRING: Kind = (bytes, bytearray, Embstr)
 """The `kind` of strings, for `Database.read` and `write`: the very classes, subclasses not implied."""
+
+LIST: Kind = (List,)
+HASH: Kind = (Hash,)
+SET: Kind = (Set,)
+ZSET: Kind = (SortedSet,)
+STREAM: Kind = (Stream,)
+
+VECTOR_SET: Kind = (VectorSet,)
 
 EMBEDDED_ROOM = 41
 """Bytes of key and value together that are embedded."""
@@ -86,9 +100,28 @@ def _encoding_of_string(key: bytes, value: Value, expires: bool) -> bytes:
 
 STRING_TYPE = DataType(b"string", 0, _encoding_of_string)
 
+def _encoding_kept(key: bytes, value: Any, expires: bool) -> bytes:
+    """Of what knows its encoding itself, since conversions go one way."""
+    encoding: bytes = value.encoding
+    return encoding
+
+
+LIST_TYPE = DataType(b"list", 1, _encoding_kept)
+HASH_TYPE = DataType(b"hash", 4, _encoding_kept)
+SET_TYPE = DataType(b"set", 2, _encoding_kept)
+ZSET_TYPE = DataType(b"zset", 3, _encoding_kept)
+VECTOR_SET_TYPE = DataType(b"vectorset", 5, _encoding_kept)
+STREAM_TYPE = DataType(b"stream", 6, _encoding_kept)
+
 DATA_TYPES: dict[type, DataType] = {
     bytes: STRING_TYPE,
     bytearray: STRING_TYPE,
     Embstr: STRING_TYPE,
+    List: LIST_TYPE,
+    Set: SET_TYPE,
+    SortedSet: ZSET_TYPE,
+    Hash: HASH_TYPE,
+    VectorSet: VECTOR_SET_TYPE,
+    Stream: STREAM_TYPE,
 }
-"""Python type -> what the server tells about it. Numbers of types to come: list 1, set 2, zset 3, hash 4, stream 6."""
+"""Python type -> what the server tells about it."""

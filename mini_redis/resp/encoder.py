@@ -10,7 +10,8 @@ mistake, and asserts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from mini_redis.resp.reply import (
@@ -18,8 +19,12 @@ from mini_redis.resp.reply import (
     NULL_ARRAY,
     Annotated,
     BigNumber,
+    BigText,
+    FlatMap,
+    FormattedText,
     Frames,
     InProtocol,
+    Pairs,
     Push,
     Reply,
     ReplyError,
@@ -31,6 +36,20 @@ from mini_redis.structures.numbers import format_double
 
 Write = Callable[[bytes], object]
 Encoder = Callable[[Any, Write, "EncoderTable"], object]
+
+
+FEW = 4  # elements: fewer are not worth asking what they are
+ONLY_BULKS = {bytes}
+
+
+class BulkHeads(dict[int, bytes]):
+    """length -> what stands before a bulk string; those of the usual lengths are ready made."""
+
+    def __missing__(self, length: int) -> bytes:
+        return b"$%d\r\n" % length
+
+
+BULK_HEADS = BulkHeads((length, b"$%d\r\n" % length) for length in range(1024))
 
 
 class EncoderTable(dict[type, Encoder]):
@@ -48,8 +67,36 @@ def encode(value: Reply, protocol: int) -> bytes:
     """`value` as the bytes that a client of `protocol` (2 or 3) reads. O(size)."""
     pieces: list[bytes] = []
     table = TABLES[protocol]
-    table[type(value)](value, pieces.append, table)
+    try:
+        table[type(value)](value, pieces.append, table)
+    except RecursionError:
+        pieces.clear()
+        _encode_deep(value, pieces.append, table)
     return b"".join(pieces)
+
+
+def _encode_deep(value: Reply, write: Write, table: EncoderTable) -> None:
+    """As encoding goes, but without calling itself: a script's arrays nest deeper than Python does."""
+    stack: list[Iterator[Reply]] = [iter((value,))]
+    while stack:
+        for element in stack[-1]:
+            if isinstance(element, list) and type(element) in NESTED_BY_SCRIPTS:
+                write(_head(element, table))
+                stack.append(iter(element))
+                break
+            table[type(element)](element, write, table)
+        else:
+            stack.pop()
+
+
+NESTED_BY_SCRIPTS = (list, SetReply, FlatMap)
+
+
+def _head(value: list[Reply], table: EncoderTable) -> bytes:
+    """How an aggregate of so many elements begins."""
+    pieces: list[bytes] = []
+    table[type(value)](type(value)([0] * len(value)), pieces.append, table)
+    return pieces[0]
 
 
 def _bulk(value: bytes, write: Write, table: EncoderTable) -> None:
@@ -81,15 +128,29 @@ def _in_protocol(value: InProtocol, write: Write, table: EncoderTable) -> None:
 def _sequence(marker: bytes) -> Encoder:
     def encode_sequence(value: list[Reply], write: Write, table: EncoderTable) -> None:
         write(b"%b%d\r\n" % (marker, len(value)))
+        if len(value) >= FEW and set(map(type, value)) == ONLY_BULKS:
+            write(_bulks(value))  # type: ignore[arg-type]
+            return
         for element in value:
             table[type(element)](element, write, table)
 
     return encode_sequence
 
 
+def _bulks(values: list[bytes]) -> bytes:
+    """What most arrays hold, put together by loops that run in C: a third of the time."""
+    pieces = [b"\r\n"] * (3 * len(values))
+    pieces[::3] = map(BULK_HEADS.__getitem__, map(len, values))
+    pieces[1::3] = values
+    return b"".join(pieces)
+
+
 def _map(header: Callable[[int], bytes]) -> Encoder:
     def encode_map(value: dict[Reply, Reply], write: Write, table: EncoderTable) -> None:
         write(header(len(value)))
+        if len(value) >= FEW and set(map(type, value.values())) | set(map(type, value)) == ONLY_BULKS:
+            write(_bulks(list(chain.from_iterable(value.items()))))  # type: ignore[arg-type]
+            return
         for name, element in value.items():
             table[type(name)](name, write, table)
             table[type(element)](element, write, table)
@@ -113,6 +174,10 @@ def _resp2_big_number(value: BigNumber, write: Write, table: EncoderTable) -> No
     _bulk(b"%d" % value, write, table)
 
 
+def _resp2_formatted_text(value: FormattedText, write: Write, table: EncoderTable) -> None:
+    _bulk(value.text, write, table)
+
+
 def _resp2_annotated(value: Annotated, write: Write, table: EncoderTable) -> None:
     table[type(value.reply)](value.reply, write, table)
 
@@ -129,6 +194,20 @@ def _resp3_verbatim(value: Verbatim, write: Write, table: EncoderTable) -> None:
     write(b"=%d\r\ntxt:%b\r\n" % (len(value) + 4, value))
 
 
+def _resp3_formatted_text(value: FormattedText, write: Write, table: EncoderTable) -> None:
+    write(b"=%d\r\n%b:%b\r\n" % (len(value.text) + 4, value.form, value.text))
+
+
+def _resp3_flat_map(value: FlatMap, write: Write, table: EncoderTable) -> None:
+    write(b"%%%d\r\n" % (len(value) // 2))
+    for element in value:
+        table[type(element)](element, write, table)
+
+
+def _resp3_big_text(value: BigText, write: Write, table: EncoderTable) -> None:
+    write(b"(%b\r\n" % value)
+
+
 def _resp3_big_number(value: BigNumber, write: Write, table: EncoderTable) -> None:
     write(b"(%d\r\n" % value)
 
@@ -136,6 +215,13 @@ def _resp3_big_number(value: BigNumber, write: Write, table: EncoderTable) -> No
 def _resp3_annotated(value: Annotated, write: Write, table: EncoderTable) -> None:
     _attributes(value.attributes, write, table)
     table[type(value.reply)](value.reply, write, table)
+
+
+def _resp3_pairs(value: list[list[Reply]], write: Write, table: EncoderTable) -> None:
+    write(b"%%%d\r\n" % len(value))
+    for pair in value:
+        for element in pair:
+            table[type(element)](element, write, table)
 
 
 _array = _sequence(b"*")
@@ -162,9 +248,13 @@ RESP2 = EncoderTable(
         bool: _resp2_bool,
         dict: _map(lambda pairs: b"*%d\r\n" % (2 * pairs)),
         SetReply: _array,
+        Pairs: _array,
         Push: _array,
         Verbatim: _bulk,
         BigNumber: _resp2_big_number,
+        BigText: _bulk,
+        FormattedText: _resp2_formatted_text,
+        FlatMap: _array,
         Annotated: _resp2_annotated,
     }
 )
@@ -178,9 +268,13 @@ RESP3 = EncoderTable(
         bool: _resp3_bool,
         dict: _map(lambda pairs: b"%%%d\r\n" % pairs),
         SetReply: _sequence(b"~"),
+        Pairs: _resp3_pairs,
         Push: _sequence(b">"),
         Verbatim: _resp3_verbatim,
         BigNumber: _resp3_big_number,
+        BigText: _resp3_big_text,
+        FormattedText: _resp3_formatted_text,
+        FlatMap: _resp3_flat_map,
         Annotated: _resp3_annotated,
     }
 )

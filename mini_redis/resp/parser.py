@@ -21,10 +21,12 @@ what the careful parser would say:
 
     (1) the chunk starts at a request's boundary, and with `*`;
     (2) it ends at one: an empty array is appended, and it alone must come out last, as an array at the top level;
-    (3) each request is a list of bytes: `list.__len__` refuses other replies, and joining other elements;
+    (3) each request is a list of bytes: nothing but bytes can be joined, and other replies are not empty lists or have
+        no elements at all; only maps, sets and pushes do, which start with `%`, `~`, `>` or `|`;
     (4) each of these was a bulk string: the other things that hiredis returns as bytes start with `+`, `(` or `=`. If
-        the chunk holds none of these three bytes, nothing more needs to be checked; otherwise the requests are encoded
-        again and must give the chunk. The same comparison finds the whole requests of a chunk that ends within one.
+        the chunk holds none of these seven bytes, nothing more needs to be checked; otherwise `list.__len__` asks for
+        lists, and the requests are encoded again and must give the chunk. The same comparison finds the whole requests
+        of a chunk that ends within one.
 
 In all other cases the chunk is left, untouched, to the careful parser, and that to its end: who sends what the fast
 path cannot use must not make it try again for each request. It does not even try where six digits follow an aggregate's
@@ -54,6 +56,7 @@ MAX_MULTIBULK = 2**31 - 1
 MAX_UNAUTHENTICATED_MULTIBULK = 10
 MAX_UNAUTHENTICATED_BULK = 16384
 SPECIAL = re.compile(rb"[\"'\0\v\f]").search  # what makes splitting a line more than splitting at spaces
+TELL_TYPES = b"+(=>~|%"  # with these begins whatever hiredis could make bytes, or a collection, of, beside `$` and `*`
 HUGE_ARRAY = re.compile(rb"\*\d{6}").search
 HUGE_AGGREGATE = re.compile(rb"[>~|]\d{6}").search
 SMALL = 256  # bytes of a chunk that may be one request and nothing else: the usual one without pipelining
@@ -144,7 +147,8 @@ class RequestParser:
 
     def _read_fast(self, chunk: bytes) -> tuple[list[Request], int]:
         """The requests at the chunk's start and where they end; ([], 0) when the careful parser must look."""
-        if HUGE_ARRAY(chunk) or ((b">" in chunk or b"~" in chunk or b"|" in chunk) and HUGE_AGGREGATE(chunk)):
+        plain = len(chunk.translate(None, TELL_TYPES)) == len(chunk)
+        if HUGE_ARRAY(chunk) or (not plain and HUGE_AGGREGATE(chunk)):
             return [], 0
         reader = self._reader
         replies: list[Request] = []
@@ -156,12 +160,14 @@ class RequestParser:
             whole = False  # what came out before the error is in the list; the last may have eaten of the empty array
             del replies[-1:]
         try:
-            shortest = min(map(list.__len__, replies), default=1)
-            b"".join(chain.from_iterable(replies))
+            b"".join(chain.from_iterable(replies))  # only lists of bytes can be joined...
+            if whole and plain and all(replies):
+                return replies, len(chunk)
+            shortest = min(map(list.__len__, replies), default=1)  # ...and what is empty, or a map: this asks for lists
         except TypeError:
             self._reader = hiredis.Reader()
             return [], 0
-        if whole and b"+" not in chunk and b"(" not in chunk and b"=" not in chunk:
+        if whole and not any(byte in chunk for byte in (b"+", b"(", b"=")):
             return (replies if shortest else list(filter(None, replies))), len(chunk)
         if not whole:
             self._reader = hiredis.Reader()  # it still holds the unfinished request

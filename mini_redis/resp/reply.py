@@ -11,6 +11,8 @@ Handlers return plain Python values and never see the wire. The Python type *is*
     Verbatim           verbatim string      NO_REPLY      nothing at all is sent
     BigNumber          big number           Annotated     attributes, then a reply (RESP2: the reply)
     Frames             several replies one after another, without anything around them
+    Pairs              map whose names may repeat, as a list of pairs (RESP2: array of pairs, not flat)
+    FlatMap, BigText, FormattedText          map, big number and verbatim string of a script's making
 
 How each looks under RESP2 and RESP3 is the business of `encoder.py` alone.
 
@@ -58,6 +60,28 @@ class BigNumber(int):
     __slots__ = ()
 
 
+class FlatMap(list[Reply]):
+    """A map as its names and values in turn: where a name can be any reply, or be there twice."""
+
+    __slots__ = ()
+
+
+class BigText(bytes):
+    """A big number as whoever made it has spelled it, which nobody checks (RESP2: bulk string)."""
+
+    __slots__ = ()
+
+
+class FormattedText:
+    """A verbatim string of any format, told in three bytes (RESP2: bulk string)."""
+
+    __slots__ = ("form", "text")
+
+    def __init__(self, text: bytes, form: bytes) -> None:
+        self.text = text
+        self.form = form[:3].ljust(3)
+
+
 class Annotated:
     """A reply that comes with attributes: facts beside the answer, which a client may ignore."""
 
@@ -70,6 +94,12 @@ class Annotated:
 
 class Frames(list[Reply]):
     """One request, several replies: an answer and the pushes that follow it."""
+
+    __slots__ = ()
+
+
+class Pairs(list[Reply]):
+    """A map whose names may repeat: XREAD's streams. Each element is a list of two."""
 
     __slots__ = ()
 
@@ -103,6 +133,9 @@ PONG = SimpleString(b"PONG")
 RESET = SimpleString(b"RESET")
 
 
+LONGEST_CODE = 30
+
+
 class ReplyError(Exception):
     """An error reply. `text` is what follows the minus sign: an upper-case code, a space, a sentence."""
 
@@ -112,8 +145,12 @@ class ReplyError(Exception):
 
     @property
     def code(self) -> bytes:
-        """The first word, by which INFO errorstats counts: `ERR`, `WRONGTYPE`, `NOAUTH`..."""
-        return self.text.split(b" ", 1)[0]
+        """The first word, by which INFO errorstats counts: `ERR`, `WRONGTYPE`, `NOAUTH`...
+
+        An error of a script's making may have none, or a very long one: it counts as `ERR`.
+        """
+        end = self.text.find(b" ", 0, LONGEST_CODE + 1)
+        return self.text[:end] if end >= 0 else b"ERR"
 
 
 class ProtocolError(ReplyError):
@@ -127,7 +164,11 @@ NOT_A_FLOAT = ReplyError(b"ERR value is not a valid float")
 OUT_OF_RANGE = ReplyError(b"ERR value is out of range")
 WRONG_TYPE = ReplyError(b"WRONGTYPE Operation against a key holding the wrong kind of value")
 NO_SUCH_KEY = ReplyError(b"ERR no such key")
+WOULD_OVERFLOW = ReplyError(b"ERR increment or decrement would overflow")
+NOT_FINITE = ReplyError(b"ERR increment would produce NaN or Infinity")
+NOT_POSITIVE = ReplyError(b"ERR value is out of range, must be positive")
 SAME_OBJECT = ReplyError(b"ERR source and destination objects are the same")
+MODULE_KEY_NOT_COPIED = ReplyError(b"ERR not supported for this module key")
 INVALID_DB_INDEX = ReplyError(b"ERR invalid DB index")
 DB_INDEX_OUT_OF_RANGE = ReplyError(b"ERR DB index is out of range")
 

@@ -11,11 +11,20 @@ from mini_redis.resp.parser import RequestParser
 
 if TYPE_CHECKING:
     from mini_redis.keyspace.database import Database
+    from mini_redis.server.blocking import Wait
     from mini_redis.server.command_table import LiveCommand
     from mini_redis.server.context import Context
+    from mini_redis.server.tracking import Interest
+
+IDLE_BYTES = 1920  # what Redis keeps for a client that does nothing: the structure and a reply buffer of 1 kB
+SUBSCRIPTION_BYTES = 40
+WATCH_BYTES = 80
 
 # Values of `reply_mode`, CLIENT REPLY's three and the moment between SKIP and the command it skips.
 REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP = range(4)
+
+
+Subscriptions = tuple[dict[bytes, None], dict[bytes, None], dict[bytes, None]]
 
 
 class Client:
@@ -26,10 +35,11 @@ class Client:
     """
 
     __slots__ = (
-        "address", "authenticated", "closing", "commands_run", "connection", "context", "created_ms", "dirty_cas",
-        "dirty_exec", "fd", "held", "id", "last_command", "last_interaction_ms", "lib_name", "lib_ver", "local_address",
-        "name", "net_input", "net_output", "no_evict", "no_touch", "out", "parser", "paused", "queue", "queued_bytes",
-        "reply_mode", "resp", "soft_limit_since_ms", "unsent", "user", "watching",
+        "accounted", "address", "authenticated", "closing", "commands_run", "connection", "context", "created_ms",
+        "dirty_cas", "dirty_exec", "fd", "held", "id", "in_script", "last_command", "last_interaction_ms", "lib_name",
+        "lib_ver", "local_address", "monitoring", "name", "net_input", "net_output", "no_evict", "no_touch", "out",
+        "parser", "paused", "queue", "queued_bytes", "replays", "reply_mode", "resp", "soft_limit_since_ms", "special",
+        "subscriptions", "tracking", "unsent", "user", "waiting", "watching",
     )  # fmt: skip
 
     context: Context
@@ -55,6 +65,11 @@ class Client:
         self.reply_mode = REPLY_ON
         self.no_evict = False
         self.no_touch = False
+        self.replays = False  # it speaks for a log or a master: what was decided there is not decided again
+        self.monitoring = False  # MONITOR: every command is shown to it
+        self.tracking: Interest | None = None
+        self.special = False  # a call of this client's is more than a call: see `settle`
+        self.in_script = False  # nobody's connection: it calls what scripts call
 
         # MULTI: the queue is None outside of a transaction.
         self.queue: list[tuple[LiveCommand, list[bytes]]] | None = None
@@ -65,9 +80,12 @@ class Client:
 
         self.out: list[bytes] = []  # encoded replies of this turn
         self.unsent = 0  # bytes that the socket has not taken yet
+        self.accounted = 0  # its part of `ClientLimits.clients_memory`
         self.soft_limit_since_ms: int | None = None
         self.held = False
         self.paused = False
+        self.subscriptions: Subscriptions | tuple[()] = ()  # channels, patterns, shard channels
+        self.waiting: Wait | None = None  # for a key: BLPOP and its like
         self.closing = False
 
         self.last_command = b"NULL"
@@ -90,18 +108,39 @@ class Client:
         return self.unsent + sum(map(len, self.out))
 
     @property
+    def cannot_wait(self) -> bool:
+        """Whether a blocking command answers at once: within a transaction, or because a script calls it."""
+        return self.queue is not None or self.in_script
+
+    @property
+    def memory(self) -> int:
+        """What Redis would use for it, roughly: `tot-mem` of CLIENT LIST, and what `maxmemory-clients` limits."""
+        extras = SUBSCRIPTION_BYTES * sum(map(len, self.subscriptions)) + WATCH_BYTES * len(self.watching)
+        return IDLE_BYTES + self.query_buffer + self.output_buffer + extras
+
+    @property
     def kind(self) -> bytes:
         """The class of CLIENT LIST TYPE and of `client-output-buffer-limit`."""
-        return b"normal"
+        return b"pubsub" if self.subscriptions else b"normal"
 
     @property
     def flags(self) -> bytes:
         """The letters of CLIENT LIST's `flags`, in its order."""
         letters = b""
+        if self.monitoring:
+            letters += b"O"
+        if self.subscriptions:
+            letters += b"P"
         if self.queue is not None:
             letters += b"x"
-        if self.paused:
+        if self.paused or self.waiting:
             letters += b"b"
+        if self.tracking is not None:
+            letters += b"t"
+            if self.tracking.broken:
+                letters += b"R"
+            if self.tracking.prefixes is not None:
+                letters += b"B"
         if self.dirty_cas:
             letters += b"d"
         if self.closing:
@@ -113,6 +152,10 @@ class Client:
         if self.no_touch:
             letters += b"T"
         return letters or b"N"
+
+    def settle(self) -> None:
+        """Note whether something goes around this client's calls, so that those of all others pay for one test."""
+        self.special = self.no_touch or self.tracking is not None
 
     def release(self) -> None:
         """The connection is over: break the circles of references, so that the memory is free at once.
@@ -136,5 +179,5 @@ class Client:
         self.queued_bytes = 0
         self.dirty_exec = False
         self.dirty_cas = False
-
-
+        if self.tracking is not None:
+            self.tracking.caching = False  # it was about this transaction

@@ -43,3 +43,7 @@ class ManualClock:
         """Move both times forward."""
         assert seconds >= 0, "time does not go back"
         self._passed_us += round(seconds * 1_000_000)
+
+    def step(self, seconds: float) -> None:
+        """Correct the date alone, in either direction, as a time server may: no time passes."""
+        self._wall_us += round(seconds * 1_000_000)

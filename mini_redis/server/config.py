@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from mini_redis.commands import COMMANDS
 from mini_redis.resp.reply import SYNTAX_ERROR, ReplyError
+from mini_redis.security.users import RefusedRule, Unmatched, Users, apply_all, joined
 from mini_redis.server.conf_file import (
     ConfigError,
     Directive,
@@ -197,8 +198,7 @@ class Config(Values):
         if any(user[0] == name for user in self.users):
             reason = b"Duplicate user found. A user can only be defined once in config files"
             raise BadValue(b"Error in user declaration '%b': %b" % (name, reason))
-        self.users.append(arguments)
-        self._warn(f"user {_text(name)} is accepted and kept, but has no effect yet: it needs security")
+        self.users.append([name, *checked_rules(arguments)])
 
     def _check_together(self) -> None:
         if self.cluster_enabled and self.replicaof:
@@ -304,10 +304,11 @@ class Config(Values):
         current = () if parameter.name == b"save" else getattr(self, parameter.attribute)
         setattr(self, parameter.attribute, self._parse(parameter, arguments, current))
 
-    def rewritten_file(self) -> bytes:
+    def rewritten_file(self, users: Sequence[bytes] = ()) -> bytes:
         """What the configuration file has to say so that the server would start as it is now: its old text, edited.
 
-        Raises ReplyError without a file, or when the old one cannot be read; one that is gone is written anew.
+        `users` are its lines about users; with an ACL file there must not be any. Raises ReplyError without a file, or
+        when the old one cannot be read; one that is gone is written anew.
         """
         if not self.path or self._files is None:
             raise ReplyError(b"ERR The server is running without a config file")
@@ -323,7 +324,27 @@ class Config(Values):
             for line, force in parameter.kind.rewrite(parameter.name, value, parameter.default):
                 rewriter.put(parameter.name, line, force)
             rewriter.done(parameter.name)
+        for line in () if self.aclfile else users:
+            rewriter.put(b"user", line, force=True)
+        rewriter.done(b"user")
         return rewriter.text()
+
+
+def checked_rules(arguments: list[bytes]) -> list[bytes]:
+    """The rules of a `user` directive. Raises BadValue; unknown commands are for the start to complain about.
+
+    As in Redis, the word that the message tells is the one two places before the guilty rule.
+    """
+    words = [b"user", *arguments]
+    try:
+        rules = joined(arguments[1:])
+        apply_all(Users().new(arguments[0]), rules)
+    except Unmatched as unmatched:
+        raise BadValue(b"Error in user declaration '%b': Wrong format" % words[unmatched.index]) from None
+    except RefusedRule as refused:
+        if not refused.unknown_name:
+            raise BadValue(b"Error in user declaration '%b': %b" % (words[refused.index], refused.reason)) from None
+    return rules
 
 
 def _primary_name(name: bytes) -> bytes:

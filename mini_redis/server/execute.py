@@ -9,9 +9,11 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
-from mini_redis.resp.encoder import encode
-from mini_redis.resp.reply import NO_REPLY, OK, QUEUED, ProtocolError, Reply, ReplyError, wrong_arity
+from mini_redis.commands.blocking import Block
+from mini_redis.resp.encoder import BULK_HEADS, encode
+from mini_redis.resp.reply import NO_REPLY, OK, QUEUED, Frames, ProtocolError, Reply, ReplyError, wrong_arity
 from mini_redis.server.client import REPLY_ON, REPLY_SKIP, REPLY_SKIP_NEXT
+from mini_redis.server.command_table import EXACT_US
 from mini_redis.server.gates import Postponed
 from mini_redis.structures.histogram import representative_us
 
@@ -25,14 +27,14 @@ SLOW_NS = 1_000_000  # a command longer than this lets the next one see a new ti
 MEETS_ANY_KEY = (b"keys", b"randomkey", b"scan")  # the expired keys they come across are unrelated
 HTTP_WORDS = (b"post", b"host:")  # no commands, but how a browser's request begins or goes on
 LARGE_REPLY = 16 * 1024
-SHORT = 1024  # bytes of a reply whose head is ready made
-BULK_HEADS = [b"$%d\r\n" % size for size in range(SHORT)]
-EXACT_US = 1024  # latencies below are counted exactly, above in the buckets of latencystats
+FEW = 1024
+INTEGERS = [b":%d\r\n" % number for number in range(FEW)]  # ready made, as most replies of writes are
 
 
 def process(server: Server, client: Client) -> None:
     """Run every whole request that the client has sent, until it has to wait or goes."""
-    parser = client.parser
+    parser, pubsub, waiting = client.parser, server.pubsub, server.waiting
+    pubsub.running = client
     try:
         while parser.size and not client.held:
             batch = parser.next_batch()
@@ -43,6 +45,10 @@ def process(server: Server, client: Client) -> None:
                     parser.unread(batch[number:])
                     return
                 execute(server, client, argv)
+                if pubsub.deferred:
+                    pubsub.flush()
+                if waiting.ready:
+                    waiting.serve()
     except Postponed:
         parser.unread(batch[number:])
         server.postpone(client)
@@ -54,6 +60,9 @@ def process(server: Server, client: Client) -> None:
         # The one place where anything is caught: our mistake ends this client's connection, never the node.
         server.log("#", f"Unexpected error serving client {client.id} {client.address}:\n{traceback.format_exc()}")
         server.close(client, flush=False)
+        pubsub.deferred.clear()
+    finally:
+        pubsub.running = None
 
 
 def execute(server: Server, client: Client, argv: Request) -> None:
@@ -79,6 +88,8 @@ def execute(server: Server, client: Client, argv: Request) -> None:
         if command is not None and command.name == b"exec":  # a refused EXEC ends its transaction all the same
             server.release_transaction(client)
             error = ReplyError(b"EXECABORT Transaction discarded because of: " + error.text.removeprefix(b"ERR "))
+        if client.tracking is not None and client.queue is None and not client.last_command.startswith(b"client|"):
+            client.tracking.caching = False
         send(server, client, failed(server, error))
         return
 
@@ -94,15 +105,17 @@ def execute(server: Server, client: Client, argv: Request) -> None:
         server.freeze_time()
 
     if type(reply) is bytes:
-        size = len(reply)
-        encoded = BULK_HEADS[size] + reply + b"\r\n" if size < SHORT else b"$%d\r\n%b\r\n" % (size, reply)
+        encoded = BULK_HEADS[len(reply)] + reply + b"\r\n"
     elif reply is OK:
         encoded = b"+OK\r\n"
     elif type(reply) is int:
-        encoded = b":%d\r\n" % reply
+        encoded = INTEGERS[reply] if 0 <= reply < FEW else b":%d\r\n" % reply
+    elif type(reply) is Block:
+        server.waiting.begin(client, command, argv, reply)
+        return
     else:
         encoded = encode(reply, client.resp)
-    if client.reply_mode != REPLY_ON:
+    if client.reply_mode != REPLY_ON and type(reply) is not Frames:  # what is pushed is no reply
         if client.reply_mode != REPLY_SKIP_NEXT or command.name != b"client|reply":
             _reply_quietly(client)
             return
@@ -119,14 +132,10 @@ def call(server: Server, client: Client, command: LiveCommand, argv: Request) ->
     """Run a handler: measured, counted, propagated. Errors come back as replies. Also what EXEC calls."""
     context = client.context
     dirty = server.dirty
-    db = context.db.id
+    db = context.db
     start_ns = server.monotonic_ns()
     try:
-        assert command.handler is not None, "a container passed the arity check"
-        if client.no_touch:
-            reply = _call_without_touching(server, client, command, argv)
-        else:
-            reply = command.handler(context, argv)
+        reply = _call_specially(server, client, command, argv) if client.special else command.handler(context, argv)
     except ReplyError as error:
         command.failed_calls += 1
         reply = failed(server, error)
@@ -140,8 +149,10 @@ def call(server: Server, client: Client, command: LiveCommand, argv: Request) ->
             micros = representative_us(micros)
         command.latencies[micros] += 1
     client.commands_run += 1
+    if duration_ns >= server.remarkable_ns:
+        server.observation.command_ran(client, command, argv, duration_ns, reply)
     if server.propagation.active:
-        server.propagation.command_done(db, argv, server.dirty != dirty)
+        server.propagation.command_done(db.id, argv, server.dirty != dirty)
     server.last_command_ns = duration_ns
     return reply
 
@@ -192,11 +203,19 @@ def _reply_quietly(client: Client) -> None:
         client.reply_mode = REPLY_SKIP
 
 
-def _call_without_touching(server: Server, client: Client, command: LiveCommand, argv: Request) -> Reply:
-    """CLIENT NO-TOUCH: access clocks stand still, except for TOUCH itself."""
-    assert command.handler is not None
-    server.keyspace.touching = command.name == b"touch"
+def _call_specially(server: Server, client: Client, command: LiveCommand, argv: Request) -> Reply:
+    """CLIENT NO-TOUCH: access clocks stand still, except for TOUCH itself. CLIENT TRACKING: what is read is noted."""
+    interest = client.tracking
+    reply: Reply = None
+    if client.no_touch:
+        server.keyspace.touching = command.name == b"touch"
+    if interest is not None:
+        interest.depth += 1
     try:
-        return command.handler(client.context, argv)
+        reply = command.handler(client.context, argv)
+        return reply
     finally:
         server.keyspace.touching = True
+        if interest is not None:
+            interest.depth -= 1
+            server.tracking.command_done(interest, command, argv, waits=type(reply) is Block)

@@ -6,12 +6,11 @@ What monitoring reads, so every name stands where Redis has it and every value i
 - **Constant, because true**: what this server does not have yet, such as replicas, scripts or a log of writes, is told
   as Redis tells it of a server that does not use them: `connected_slaves:0`, `aof_enabled:0`. Whoever builds the
   machinery replaces the constant.
-- **Memory is one number.** Redis counts what it asks of its allocator. Python's does not tell, so `used_memory` is
-  what the system sees, the resident memory of the process; what Redis derives from the distance between the two
-  (fragmentation) is 1.00 and 0 here. It is sampled ten times a second for its peak. `used_memory_dataset` is what came
-  since the start beside clients' buffers.
-- **Only by its name**, not by "all": "keysizes", the histogram of sizes. Redis keeps it up to date with every write; we
-  count when asked, which looks at every key: O(keys).
+- **Memory is two numbers.** `used_memory` is what Redis would use for the same data, estimated by its layout
+  (memory.py); `used_memory_rss` is what this process takes. `mem_fragmentation_ratio` is their quotient: how much
+  larger Python's objects are. The peak is that of `used_memory`, sampled ten times a second. Python's allocator tells
+  nothing, so the `allocator_*` lines repeat the resident memory.
+- **Counted when asked**: "keysizes"; keysizes.py tells how, and how old it may be.
 
 Beside Redis's own, the section "server" has two more lines, `server_name:mini_redis` and `python_version`, and "stats"
 has the longest turn of the event loop since the start or CONFIG RESETSTAT: `mini_redis_worst_turn_usec`, by the clock,
@@ -26,13 +25,16 @@ from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha1
 from typing import TYPE_CHECKING, Final
 
-from mini_redis.keyspace.types import STRING_TYPE, Value, type_of
+from mini_redis.commands.module import MODULES
+from mini_redis.security.selector import AUTH_DENIED, CHANNEL_DENIED, COMMAND_DENIED, KEY_DENIED
+from mini_redis.server.keysizes import MEASURES, told
 from mini_redis.server.stats import commands_processed
 from mini_redis.server.version import REDIS_VERSION
 from mini_redis.structures.histogram import percentiles_ns
 
 if TYPE_CHECKING:
-    from mini_redis.keyspace.database import Database
+    from mini_redis.server.client import Client
+    from mini_redis.server.memory import Account
     from mini_redis.server.node import Server
 
 Section = Callable[["Server"], Iterator[str]]
@@ -55,9 +57,9 @@ def _selected(words: Sequence[bytes]) -> list[str]:
     """Names of sections in the order of the table, each once."""
     asked = [word.partition(b"\0")[0].lower().decode("latin-1") for word in words] or ["default"]
     if "all" in asked or "everything" in asked:
-        asked += [name for name in SECTIONS if name not in BY_NAME_ONLY]
+        asked += SECTIONS
     elif "default" in asked:
-        asked += [name for name in SECTIONS if name not in BY_NAME_ONLY and name not in LONG]
+        asked += [name for name in SECTIONS if name not in LONG]
     return [name for name in SECTIONS if name in asked]
 
 
@@ -128,81 +130,88 @@ def _clients(node: Server) -> Iterator[str]:
     yield f"maxclients:{node.config.maxclients}"
     yield f"client_recent_max_input_buffer:{largest_input}"
     yield f"client_recent_max_output_buffer:{largest_output}"
-    yield f"blocked_clients:{len(node.postponed)}"
-    yield "tracking_clients:0"
-    yield "pubsub_clients:0"
+    yield f"blocked_clients:{len(node.postponed) + len(node.waiting.clients)}"
+    yield f"tracking_clients:{len(node.tracking.clients)}"
+    yield f"pubsub_clients:{len(node.pubsub.subscribers)}"
     yield f"watching_clients:{watching}"
-    yield "clients_in_timeout_table:0"
+    yield f"clients_in_timeout_table:{len(node.waiting.deadlines)}"
     yield f"total_watched_keys:{sum(any(not one.dirty_cas for one in watchers) for watchers in watched)}"
-    yield "total_blocking_keys:0"
-    yield "total_blocking_keys_on_nokey:0"
+    blocked = [waiters for db in node.keyspace.databases for waiters in db.blocked.values()]
+    yield f"total_blocking_keys:{len(blocked)}"
+    yield f"total_blocking_keys_on_nokey:{sum(any(map(_waits_for_deletion, waiters)) for waiters in blocked)}"
+
+
+def _waits_for_deletion(client: Client) -> bool:
+    return client.waiting is not None and client.waiting.block.when_gone
 
 
 def _memory(node: Server) -> Iterator[str]:
-    environment, stats = node.environment, node.stats
-    used = stats.memory.measure(environment.resident_bytes(), node.now_ms)
-    peak, startup = stats.memory.peak, stats.memory.startup
-    buffers = sum(each.parser.size + each.queued_bytes + each.unsent for each in node.clients.values())
-    overhead = min(used, startup + buffers)
-    dataset = used - overhead
-    since_start = max(1, used - startup)
-    system = environment.total_memory_bytes()
+    told, config = node.account_memory(), node.config
+    resident, system = told.resident, node.environment.total_memory_bytes()
 
-    yield f"used_memory:{used}"
-    yield f"used_memory_human:{_human(used)}"
-    yield f"used_memory_rss:{used}"
-    yield f"used_memory_rss_human:{_human(used)}"
-    yield f"used_memory_peak:{peak}"
-    yield f"used_memory_peak_human:{_human(peak)}"
-    yield f"used_memory_peak_time:{stats.memory.peak_at_ms // 1000}"
-    yield f"used_memory_peak_perc:{used * 100 / max(1, peak):.2f}%"
-    yield f"used_memory_overhead:{overhead}"
-    yield f"used_memory_startup:{startup}"
-    yield f"used_memory_dataset:{dataset}"
-    yield f"used_memory_dataset_perc:{dataset * 100 / since_start:.2f}%"
-    yield f"allocator_allocated:{used}"
-    yield f"allocator_active:{used}"
-    yield f"allocator_resident:{used}"
+    yield f"used_memory:{told.used}"
+    yield f"used_memory_human:{_human(told.used)}"
+    yield f"used_memory_rss:{resident}"
+    yield f"used_memory_rss_human:{_human(resident)}"
+    yield f"used_memory_peak:{told.peak}"
+    yield f"used_memory_peak_human:{_human(told.peak)}"
+    yield f"used_memory_peak_time:{node.stats.peak_memory.at_ms // 1000}"
+    yield f"used_memory_peak_perc:{told.peak_percent:.2f}%"
+    yield f"used_memory_overhead:{told.overhead}"
+    yield f"used_memory_startup:{told.startup}"
+    yield f"used_memory_dataset:{told.dataset}"
+    yield f"used_memory_dataset_perc:{told.dataset_percent:.2f}%"
+    yield f"allocator_allocated:{resident}"
+    yield f"allocator_active:{resident}"
+    yield f"allocator_resident:{resident}"
     yield "allocator_muzzy:0"
     yield f"total_system_memory:{system}"
     yield f"total_system_memory_human:{_human(system)}"
-    yield "used_memory_lua:0"
-    yield "used_memory_vm_eval:0"
-    yield "used_memory_lua_human:0B"
-    yield "used_memory_scripts_eval:0"
-    yield "number_of_cached_scripts:0"
-    yield "number_of_functions:0"
-    yield "number_of_libraries:0"
-    yield "used_memory_vm_functions:0"
-    yield "used_memory_vm_total:0"
-    yield "used_memory_vm_total_human:0B"
-    yield "used_memory_functions:0"
-    yield "used_memory_scripts:0"
-    yield "used_memory_scripts_human:0B"
-    yield f"maxmemory:{node.config.maxmemory}"
-    yield f"maxmemory_human:{_human(node.config.maxmemory)}"
-    yield f"maxmemory_policy:{node.config.maxmemory_policy.decode()}"
+    yield from _memory_of_scripts(node, told)
+    yield f"maxmemory:{config.maxmemory}"
+    yield f"maxmemory_human:{_human(config.maxmemory)}"
+    yield f"maxmemory_policy:{config.maxmemory_policy.decode()}"
     yield "allocator_frag_ratio:1.00"
     yield "allocator_frag_bytes:0"
     yield "allocator_rss_ratio:1.00"
     yield "allocator_rss_bytes:0"
     yield "rss_overhead_ratio:1.00"
     yield "rss_overhead_bytes:0"
-    yield "mem_fragmentation_ratio:1.00"
-    yield "mem_fragmentation_bytes:0"
+    yield f"mem_fragmentation_ratio:{told.resident_ratio:.2f}"
+    yield f"mem_fragmentation_bytes:{resident - told.used}"
     yield "mem_not_counted_for_evict:0"
     yield "mem_replication_backlog:0"
     yield "mem_total_replication_buffers:0"
     yield "mem_replica_full_sync_buffer:0"
     yield "mem_clients_slaves:0"
-    yield f"mem_clients_normal:{buffers}"
+    yield f"mem_clients_normal:{told.clients}"
     yield "mem_cluster_links:0"
     yield "mem_aof_buffer:0"
     yield "mem_allocator:python"
     yield "mem_overhead_db_hashtable_rehashing:0"
     yield "active_defrag_running:0"
-    yield "lazyfree_pending_objects:0"
-    yield "lazyfreed_objects:0"
+    yield f"lazyfree_pending_objects:{node.keyspace.graveyard.pending}"
+    yield f"lazyfreed_objects:{node.keyspace.graveyard.freed}"
+
+
+def _memory_of_scripts(node: Server, told: Account) -> Iterator[str]:
+    """The `vm` figures are Lua's own, beside the texts that are kept."""
+    libraries = node.scripting.libraries
+    vm_eval, vm_functions = told.interpreters
+    scripts, functions = told.scripts, told.functions
+    yield f"used_memory_lua:{vm_eval}"
+    yield f"used_memory_vm_eval:{vm_eval}"
+    yield f"used_memory_lua_human:{_human(vm_eval)}"
+    yield f"used_memory_scripts_eval:{scripts}"
+    yield f"number_of_cached_scripts:{len(node.scripting.scripts)}"
+    yield f"number_of_functions:{len(libraries.functions)}"
+    yield f"number_of_libraries:{len(libraries.by_name)}"
+    yield f"used_memory_vm_functions:{vm_functions}"
+    yield f"used_memory_vm_total:{vm_eval + vm_functions}"
+    yield f"used_memory_vm_total_human:{_human(vm_eval + vm_functions)}"
+    yield f"used_memory_functions:{functions}"
+    yield f"used_memory_scripts:{scripts + functions}"
+    yield f"used_memory_scripts_human:{_human(scripts + functions)}"
 
 
 def _persistence(node: Server) -> Iterator[str]:
@@ -276,21 +285,23 @@ def _stats(node: Server) -> Iterator[str]:
     yield "sync_full:0"
     yield "sync_partial_ok:0"
     yield "sync_partial_err:0"
-    yield "expired_subkeys:0"
+    yield f"expired_subkeys:{node.keyspace.expired_fields}"
     yield f"expired_keys:{keyspace.expired_keys}"
     yield f"expired_stale_perc:{active_expire.stale_percent:.2f}"
     yield f"expired_time_cap_reached_count:{active_expire.time_cap_reached}"
     yield f"expire_cycle_cpu_milliseconds:{active_expire.time_used_us // 1000}"
-    yield "evicted_keys:0"
-    yield "evicted_clients:0"
-    yield "evicted_scripts:0"
-    yield "total_eviction_exceeded_time:0"
-    yield "current_eviction_exceeded_time:0"
+    exceeded_ms, exceeded_now_ms = node.eviction.exceeded_ms
+    yield f"evicted_keys:{node.eviction.evicted_keys}"
+    yield f"evicted_clients:{node.limits.evicted_clients}"
+    yield f"evicted_scripts:{node.scripting.evicted}"
+    yield f"total_eviction_exceeded_time:{exceeded_ms}"
+    yield f"current_eviction_exceeded_time:{exceeded_now_ms}"
     yield f"keyspace_hits:{keyspace.hits}"
     yield f"keyspace_misses:{keyspace.misses}"
-    yield "pubsub_channels:0"
-    yield "pubsub_patterns:0"
-    yield "pubsubshard_channels:0"
+    channels, patterns, shards = node.pubsub.tables
+    yield f"pubsub_channels:{len(channels)}"
+    yield f"pubsub_patterns:{len(patterns)}"
+    yield f"pubsubshard_channels:{len(shards)}"
     yield "latest_fork_usec:0"
     yield "total_forks:0"
     yield "migrate_cached_sockets:0"
@@ -301,9 +312,9 @@ def _stats(node: Server) -> Iterator[str]:
     yield "active_defrag_key_misses:0"
     yield "total_active_defrag_time:0"
     yield "current_active_defrag_time:0"
-    yield "tracking_total_keys:0"
-    yield "tracking_total_items:0"
-    yield "tracking_total_prefixes:0"
+    yield f"tracking_total_keys:{len(node.tracking.table)}"
+    yield f"tracking_total_items:{node.tracking.items}"
+    yield f"tracking_total_prefixes:{len(node.tracking.prefixes)}"
     yield "unexpected_error_replies:0"
     yield f"total_error_replies:{stats.error_replies}"
     yield "dump_payload_sanitizations:0"
@@ -322,10 +333,11 @@ def _stats(node: Server) -> Iterator[str]:
     yield f"eventloop_duration_cmd_sum:{in_commands_us}"
     yield f"instantaneous_eventloop_cycles_per_sec:{int(stats.turn_rate.average)}"
     yield f"instantaneous_eventloop_duration_usec:{int(stats.turn_duration.average)}"
-    yield f"acl_access_denied_auth:{stats.auth_denied}"
-    yield "acl_access_denied_cmd:0"
-    yield "acl_access_denied_key:0"
-    yield "acl_access_denied_channel:0"
+    denied = node.access.log.counts  # CONFIG RESETSTAT leaves them
+    yield f"acl_access_denied_auth:{denied[AUTH_DENIED]}"
+    yield f"acl_access_denied_cmd:{denied[COMMAND_DENIED]}"
+    yield f"acl_access_denied_key:{denied[KEY_DENIED]}"
+    yield f"acl_access_denied_channel:{denied[CHANNEL_DENIED]}"
     yield f"mini_redis_worst_turn_usec:{stats.worst_turn_ns // 1000}"
     yield f"mini_redis_worst_turn_cpu_usec:{stats.worst_turn_cpu_ns // 1000}"
 
@@ -379,7 +391,11 @@ def _replication(node: Server) -> Iterator[str]:
 
 
 def _modules(node: Server) -> Iterator[str]:
-    yield from ()
+    for name, version in MODULES.items():
+        yield (
+            f"module:name={name.decode()},ver={version},api=1,filters=0,usedby=[],using=[],"
+            "options=[handle-io-errors|handle-repl-async-load]"
+        )
 
 
 def _cluster(node: Server) -> Iterator[str]:
@@ -390,41 +406,16 @@ def _keyspace(node: Server) -> Iterator[str]:
     """Databases that are not empty. `avg_ttl`, in ms, is what the active expire cycle has seen so far."""
     for db in node.keyspace.databases:
         if len(db.data):
-            yield f"db{db.id}:keys={len(db.data)},expires={len(db.expires)},avg_ttl={db.average_ttl_ms},subexpiry=0"
+            expiring = f"expires={len(db.expires)},avg_ttl={db.average_ttl_ms},subexpiry={len(db.field_deadlines)}"
+            yield f"db{db.id}:keys={len(db.data)},{expiring}"
 
 
 def _keysizes(node: Server) -> Iterator[str]:
     for db in node.keyspace.databases:
-        for measure, counts in _sizes(db).items():
-            told = ",".join(f"{_power(bits)}={counts[bits]}" for bits in sorted(counts))
-            yield f"db{db.id}_distrib_{measure}:{told}"
-
-
-def _sizes(db: Database) -> dict[str, dict[int, int]]:
-    """Measure -> bits that a value's size has -> how many values."""
-    found: dict[str, dict[int, int]] = {}
-    for value in db.data.values():
-        measure, size = MEASURES[type_of(value).name]
-        counts = found.setdefault(measure, {})
-        bits = size(value).bit_length()
-        counts[bits] = counts.get(bits, 0) + 1
-    return found
-
-
-MEASURES: Final[dict[bytes, tuple[str, Callable[[Value], int]]]] = {
-    STRING_TYPE.name: ("strings_sizes", len),  # type: ignore[dict-item]
-}
-"""Type name -> what "keysizes" counts of its values. Adding a data type means adding a line."""
-
-
-def _power(bits: int) -> str:
-    """The smallest number of so many bits, as the histogram's bins are called: 0, 1, 2, 4 ... 512, 1K, 2K."""
-    size = 1 << bits >> 1
-    for unit in ("", "K", "M", "G"):
-        if size < 1024:
-            return f"{size}{unit}"
-        size >>= 10
-    return f"{size}T"
+        counts = node.keysizes.of(db, node.now_ms)
+        for measure in MEASURES.values():
+            if measure in counts:
+                yield f"db{db.id}_distrib_{measure}:{told(counts[measure])}"
 
 
 SECTIONS: Final[dict[str, tuple[str, Section]]] = {
@@ -448,4 +439,3 @@ SECTIONS: Final[dict[str, tuple[str, Section]]] = {
 
 LONG: Final = ("commandstats", "latencystats")
 """Not part of INFO without argument."""
-BY_NAME_ONLY: Final = ("keysizes",)

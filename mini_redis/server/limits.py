@@ -6,6 +6,7 @@ ends it:
     client-query-buffer-limit     bytes sent and not run yet, the MULTI queue included
     client-output-buffer-limit    per class: at once above the hard limit; above the soft one for so many seconds
     timeout                       seconds without a request
+    maxmemory-clients             bytes of all clients together: above it the largest are closed, one after the other
 
 Those who are not limited are harmless anyway: a turn of the loop reads a bounded piece from each client and never
 waits for one.
@@ -15,11 +16,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mini_redis.server.client import IDLE_BYTES
+
 if TYPE_CHECKING:
     from mini_redis.server.client import Client
     from mini_redis.server.node import Server
 
 UNAUTHENTICATED_QUERY_BUFFER = 1024 * 1024
+ROUND_MS = 2000  # the cron looks at each client more often than that
+LEAST_CLIENTS_MEMORY = 128 * 1024  # with less, nobody could talk to the server any more
 
 
 class ClientLimits:
@@ -27,18 +32,70 @@ class ClientLimits:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._next_client = 0
+        self._round: list[Client] = []  # whom the cron has yet to look at before it begins anew
+        self._share = 5
         self.limits_output = False  # for the end of each turn, where most servers have nothing to check
+        self.counts_memory = False  # there is a limit, so what all clients take has to be known at any moment
+        self.clients_memory = 0
+        """What Redis would use for all clients. As the cron has seen each of them last, unless `counts_memory`."""
+        self._most_memory = 0  # maxmemory-clients; 0: no limit
+        self._looked_in_vain = False
+        self.evicted_clients = 0
 
     def configure(self) -> None:
         """Obey `client-output-buffer-limit`."""
         limit = self._server.config.client_output_buffer_limit[b"normal"]
         self.limits_output = bool(limit.hard or limit.soft)
 
+    # --- Memory of all clients together -------------------------------------------------------------------------------
+
+    def configure_memory(self) -> None:
+        """Obey `maxmemory` and `maxmemory-clients`."""
+        config = self._server.config
+        limit = config.maxmemory_clients
+        if limit < 0:
+            limit = config.maxmemory * -limit // 100
+        self._most_memory = max(limit, LEAST_CLIENTS_MEMORY) if limit else 0
+        self.counts_memory = bool(self._most_memory or config.maxmemory)
+        for client in self._server.clients.values() if self.counts_memory else ():
+            self.measure(client)
+
+    def measure(self, client: Client) -> None:
+        """A client's buffers have changed, if it is still there. O(1)."""
+        if client.id in self._server.clients:
+            size = client.memory
+            self.clients_memory += size - client.accounted
+            client.accounted = size
+
+    def forget(self, client: Client) -> None:
+        """A client is gone."""
+        self.clients_memory -= client.accounted
+        client.accounted = 0
+
+    def evict_clients(self) -> None:
+        """Close the largest clients while all of them take more than `maxmemory-clients`. O(1) if they do not.
+
+        CLIENT NO-EVICT protects a client, and its memory counts all the same. Redis keeps clients in classes by powers
+        of two and takes any from the highest; here it is the largest, and of equal ones the oldest.
+        """
+        if not self._most_memory or self.clients_memory < self._most_memory or self._looked_in_vain:
+            return
+        server = self._server
+        for client in sorted(server.clients.values(), key=lambda each: -each.accounted):
+            if self.clients_memory < self._most_memory:
+                return
+            if not client.no_evict:
+                server.log("*", f"Evicting client: id={client.id} addr={client.address} tot-mem={client.accounted}")
+                self.evicted_clients += 1
+                server.close(client, flush=False)
+        self._looked_in_vain = self.clients_memory >= self._most_memory
+
+    # --- Each by itself -----------------------------------------------------------------------------------------------
+
     def query_buffer_exceeded(self, client: Client) -> bool:
         """End a client that has sent too much without completing it; whether it was ended."""
         size = client.query_buffer
-        stranger = not client.authenticated and size > UNAUTHENTICATED_QUERY_BUFFER
+        stranger = not client.parser.authenticated and size > UNAUTHENTICATED_QUERY_BUFFER
         if size <= self._server.config.client_query_buffer_limit and not stranger:
             return False
         self._server.stats.query_buffer_disconnections += 1
@@ -65,23 +122,38 @@ class ClientLimits:
         self._server.close(client, flush=False)
 
     def cron(self) -> None:
-        """Look at a share of the clients, so that each is looked at about once a second."""
+        """Look at a share of the clients, so that each is looked at about once a second.
+
+        Ten thousand clients that do nothing must cost next to nothing: the list of all is made once per round, and a
+        client in which nothing is pending is passed in four comparisons.
+        """
         server = self._server
-        clients = list(server.clients.values())
-        if not clients:
-            return
-        share = max(5, len(clients) // server.config.hz)
-        start = self._next_client % len(clients)
-        self._next_client = start + share
+        self._looked_in_vain = False
+        self.evict_clients()
+        if not self._round:
+            self._round = list(server.clients.values())
+            self._share = max(5, len(self._round) // server.config.hz)
+        batch = self._round[-self._share :]
+        del self._round[-self._share :]
         timeout_ms = server.config.timeout * 1000
+        idle_since_ms = server.now_ms - timeout_ms if timeout_ms else -1
         largest_input = largest_output = 0
-        for client in (clients[start:] + clients[:start])[:share]:
+        active_since_ms = server.now_ms - ROUND_MS
+        for client in batch:
+            if client.last_interaction_ms > active_since_ms or client.accounted != IDLE_BYTES:
+                self.measure(client)
             if client.parser.size > largest_input:
                 largest_input = client.parser.size
-            if client.unsent:
+            if client.unsent and not client.closing:
                 largest_output = max(largest_output, client.unsent)
                 self.check_output(client)
-            if timeout_ms and not client.paused and server.now_ms - client.last_interaction_ms > timeout_ms:
-                server.log("-", f"Closing idle client {client.id} {client.address}")
-                server.close(client, flush=False)
+            if client.last_interaction_ms < idle_since_ms:
+                self._end_idle(client)
         server.stats.recent_buffers.see(largest_input, largest_output, server.now_ms)
+
+    def _end_idle(self, client: Client) -> None:
+        """`timeout` has passed. Who waits, for a key, for messages or for commands to watch, may wait for ever."""
+        may_idle = client.paused or client.waiting is not None or client.subscriptions or client.monitoring
+        if not may_idle and not client.closing:
+            self._server.log("-", f"Closing idle client {client.id} {client.address}")
+            self._server.close(client, flush=False)

@@ -18,11 +18,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
+from mini_redis.commands.blocking import Block, without_waiting
 from mini_redis.keyspace.active_expire import ActiveExpire
 from mini_redis.keyspace.database import Database, Keyspace
 from mini_redis.keyspace.notifications import attach, notify
+from mini_redis.keyspace.types import Value
+from mini_redis.persistence.dump import dump, restore
+from mini_redis.persistence.forms import serialized_length
 from mini_redis.resp.parser import RequestParser
 from mini_redis.resp.reply import Reply
+from mini_redis.server.access import Access
+from mini_redis.server.blocking import Waiting
 from mini_redis.server.client import Client
 from mini_redis.server.clock import Clock
 from mini_redis.server.command_table import CommandTable, LiveCommand
@@ -30,12 +36,19 @@ from mini_redis.server.config import Config
 from mini_redis.server.context import Context
 from mini_redis.server.effects import Append, Close, Effect, Exit, Log, Write
 from mini_redis.server.environment import Environment
+from mini_redis.server.eviction import Eviction
 from mini_redis.server.execute import call, process
 from mini_redis.server.gates import GATES, is_local
 from mini_redis.server.info import describe
+from mini_redis.server.keysizes import KeySizes
 from mini_redis.server.limits import ClientLimits
+from mini_redis.server.memory import Account, account
+from mini_redis.server.observation import NEVER_NS, Observation
 from mini_redis.server.propagation import Propagation
+from mini_redis.server.pubsub import PubSub
+from mini_redis.server.scripting import Scripting
 from mini_redis.server.stats import Statistics
+from mini_redis.server.tracking import Tracking
 
 NOT_WORTH_CHECKING = 65_536  # bytes: no query buffer limit is below
 PROTECTED_MODE_TEXT = (
@@ -67,12 +80,25 @@ class Server:
 
         self.keyspace = Keyspace(config.databases)
         self.keyspace.on_expired = self._key_expired
+        self.keyspace.on_fields_expired = self._fields_expired
         self.active_expire = ActiveExpire(clock.monotonic_ns)
+        self.active_expire.on_cycle = self._expire_cycle_ran
+        self.keysizes = KeySizes(self.keyspace)
+        self.waiting = Waiting(self)
+        self.pubsub = PubSub(self)
+        self.tracking = Tracking(self)
+        self.access = Access(self)
+        self.keyspace.on_bound = self.waiting.key_bound
+        self.keyspace.on_gone = self.waiting.key_gone
         self.propagation = Propagation(lambda data: self.effects.append(Append(data)))
         self.command_table = CommandTable()
         self.commands = self.command_table.table
         self.dirty = 0
+        self.vector_sets_created = 0
+        self.hll_wide = True  # PFDEBUG SIMD
         self.last_command_ns = 0
+        self.remarkable_ns = NEVER_NS  # how long a command must take for `observation` to hear of it
+        self.observation = Observation(self)
         self.notify_flags = 0
         self.listeners: list[Callable[[bytes, bytes], None]] = []  # whom `publish` reaches
 
@@ -81,6 +107,7 @@ class Server:
         self.writers: list[Client] = []  # those with replies of this turn
         self.postponed: list[Client] = []  # those that wait for the end of CLIENT PAUSE
         self.limits = ClientLimits(self)
+        self.eviction = Eviction(self)
         self.paused_until_ms = 0
         self.pause_writes_only = False
 
@@ -89,12 +116,17 @@ class Server:
         self.now_us = 0
         self.in_turn = False  # the clock was read since the last `take_effects`
         self.freeze_time()
-        self.stats = Statistics(self.now_us, self.environment.resident_bytes())
+        self.stats = Statistics(self.now_us)
         self.track_latency = True
         self.active_expire_enabled = True
-        self.next_tick_ms = 0
+        self.next_tick_ms = 0  # when the node wants `tick`: for its cron, or because somebody's waiting ends
+        self._next_cron_ms = 0
         self.cron_runs = 0
+        self.cron_paused = False  # DEBUG PAUSE-CRON
+        self.leaked: list[bytes] = []  # DEBUG LEAK
         self.shutting_down = False
+        self.scripting = Scripting(self)
+        self.access.load_configured()
         self._obey_config()
 
     # --- Input: what the driver calls ---------------------------------------------------------------------------------
@@ -104,19 +136,21 @@ class Server:
         self.freeze_time()
         self.clients_created += 1
         self.stats.connections += 1
-        parser = RequestParser(self.config.proto_max_bulk_len, authenticated=not self.config.requirepass)
+        parser = RequestParser(self.config.proto_max_bulk_len)
         client = Client(self.clients_created, parser, address, local_address, fd, self.now_ms)
-        client.authenticated = not self.config.requirepass
+        self.access.welcome(client)
         client.context = Context(self, client)
         client.connection = connection
         if len(self.clients) >= self.config.maxclients:
             self.stats.rejected_connections += 1
             self._refuse(client, b"-ERR max number of clients reached\r\n")
-        elif self.config.protected_mode and not self.config.requirepass and not is_local(address):
+        elif self.config.protected_mode and self.access.users.default.no_password and not is_local(address):
             self.stats.rejected_connections += 1
             self._refuse(client, PROTECTED_MODE_TEXT)
         else:
             self.clients[client.id] = client
+            if self.limits.counts_memory:
+                self.limits.measure(client)
         return client
 
     def receive(self, client: Client, data: bytes) -> None:
@@ -130,6 +164,8 @@ class Server:
         stats = self.stats
         stats.net_input += size
         stats.reads += 1
+        if self.limits.counts_memory:
+            self.limits.evict_clients()
         if client.closing:
             return
         parser = client.parser
@@ -137,12 +173,17 @@ class Server:
         if parser.size + client.queued_bytes > NOT_WORTH_CHECKING and self.limits.query_buffer_exceeded(client):
             return
         process(self, client)
+        if self.limits.counts_memory:
+            self.limits.measure(client)
 
     def unsent(self, client: Client, size: int) -> None:
         """The driver holds `size` bytes that the client's socket has not taken."""
         client.unsent = size
         if not client.closing:
             self.limits.check_output(client)
+        if self.limits.counts_memory:
+            self.limits.measure(client)
+            self.limits.evict_clients()
 
     def disconnected(self, client: Client) -> None:
         """The client is gone; nothing can be sent to it any more."""
@@ -151,19 +192,49 @@ class Server:
         self._forget(client)
 
     def tick(self) -> None:
-        """serverCron: what has to happen `hz` times a second. Call it when `next_tick_ms` has come."""
+        """Time has passed. Call it when it `is_due`."""
         self.freeze_time()
+        if self.now_ms >= self._next_cron_ms or self._next_cron_ms - self.now_ms > self._period_ms:
+            self._cron()
+        self.waiting.time_out(self.now_ms)
+        if self.eviction.is_due:
+            self.eviction.resume()
+        self.next_tick_ms = self._next_cron_ms
+        if self.waiting.deadlines:
+            self.wake_at(self.waiting.deadlines.peekitem(0)[0][0])
+        if self.eviction.is_due:
+            self.wake_at(self.now_ms)
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the node wants `tick` now: `next_tick_ms` has come, or is so far away that the date went back."""
+        return now_ms >= self.next_tick_ms or self.next_tick_ms - now_ms > self._period_ms
+
+    @property
+    def _period_ms(self) -> int:
+        return 1000 // self.config.hz
+
+    def wake_at(self, at_ms: int) -> None:
+        """The node wants `tick` at this unix time, or before."""
+        self.next_tick_ms = min(self.next_tick_ms, at_ms)
+
+    def _cron(self) -> None:
+        """serverCron: what has to happen `hz` times a second."""
         self.cron_runs += 1
         hz = self.config.hz
-        self.next_tick_ms = self.now_ms + 1000 // hz
+        self._next_cron_ms = self.now_ms + self._period_ms
+        if self.cron_paused:
+            return
         if self.paused_until_ms and self.now_ms >= self.paused_until_ms:
             self.unpause()
         if self.active_expire_enabled and not self.paused_until_ms and not self.keyspace.masks_only:
             self.active_expire.slow(self.keyspace.databases, self.now_ms, hz, self.config.active_expire_effort)
             self.propagation.end_unit(transaction=False)
         self.limits.cron()
+        self.tracking.limit()
+        self.keyspace.ledger.settle()  # what is open does not pile up
         for db in self.keyspace.databases:
             db.clocks.drop_unless_wanted(self.now_ms)
+        self.keysizes.walk(self.now_ms)
         self.stats.sample(self)
 
     # --- Output: once per turn ----------------------------------------------------------------------------------------
@@ -174,10 +245,22 @@ class Server:
         if self.active_expire_enabled and not self.paused_until_ms and not self.keyspace.masks_only:
             self.active_expire.fast(self.keyspace.databases, self.now_ms, self.config.active_expire_effort)
             self.propagation.end_unit(transaction=False)
+        if self.waiting.ready:
+            self.waiting.serve()
         if self.postponed and not self.paused_until_ms:
-            self._resume_postponed()
-        effects, self.effects = self.effects, []
+            self._resume(self.postponed)
+        while self.waiting.resumed:
+            self._resume(self.waiting.resumed)
+        if self.tracking.prefixes:
+            self.tracking.broadcast()
+        if self.pubsub.pushed:
+            self.pubsub.check_limits()
         writers, self.writers = self.writers, []
+        return self._effects_for(writers)
+
+    def _effects_for(self, writers: list[Client]) -> list[Effect]:
+        """What is to be done, and what these are to be sent."""
+        effects, self.effects = self.effects, []
         for client in writers:
             if self.limits.limits_output:
                 self.limits.check_output(client)
@@ -189,11 +272,44 @@ class Server:
             client.net_output += len(data)
             self.stats.net_output += len(data)
             effects.append(Write(client, data))
+            if self.limits.counts_memory:
+                self.limits.measure(client)
         self.stats.writes += len(writers)
+        if self.limits.counts_memory:
+            self.limits.evict_clients()
+        if self.keyspace.graveyard.remains:
+            self.keyspace.graveyard.work()
+            if self.keyspace.graveyard.remains:
+                self.wake_at(self.now_ms)
         if self.endings:
             effects += self.endings
             self.endings = []
         return effects
+
+    def between_times(self, serve: Callable[[], None]) -> None:
+        """Let the driver `serve` the others in the middle of a script, which afterwards finds the world as it was.
+
+        Who runs it is not heard: he could be gone before his reply is there.
+        """
+        caller, propagation, pubsub, waiting = self.scripting.caller, self.propagation, self.pubsub, self.waiting
+        assert caller is not None, "only what somebody called can take long"
+        aside = propagation.set_aside(), waiting.ready, pubsub.running, pubsub.deferred, caller.held
+        frozen = self.now_us, self.keyspace.now_ms
+        waiting.ready, pubsub.deferred, caller.held = {}, [], True
+        try:
+            serve()
+        finally:
+            self.in_turn = True
+            self.now_us, self.keyspace.now_ms = frozen
+            unit, waiting.ready, pubsub.running, pubsub.deferred, caller.held = aside
+            propagation.take_back(unit)
+
+    def take_effects_between(self) -> list[Effect]:
+        """As `take_effects`, in the middle of a script: nothing but what the others are told."""
+        running = [client for client in self.writers if client is self.scripting.caller]
+        writers = [client for client in self.writers if client is not self.scripting.caller]
+        self.writers = running
+        return self._effects_for(writers)
 
     # --- What commands and gates use ----------------------------------------------------------------------------------
 
@@ -207,16 +323,38 @@ class Server:
         self.keyspace.now_ms = now_us // 1000
 
     def call(self, client: Client, command: LiveCommand, argv: list[bytes]) -> Reply:
-        """Run a queued command, as EXEC does."""
-        return call(self, client, command, argv)
+        """Run a command inside a transaction or script, where nobody can wait."""
+        reply = call(self, client, command, argv)
+        return without_waiting(reply) if type(reply) is Block else reply
+
+    def acl_allows(self, client: Client, argv: list[bytes]) -> bool:
+        """Whether the client may make this call; nothing is logged. Raises ReplyError if there is no such command."""
+        return self.access.allows(client, argv)
+
+    def is_out_of_memory(self) -> bool:
+        """Whether the running command found memory exceeded and nothing to evict: a script may then not write."""
+        return bool(self.config.maxmemory) and self.eviction.out_of_memory
 
     def log(self, level: str, text: str) -> None:
         self.effects.append(Log(level, text))
 
-    def publish(self, channel: bytes, message: bytes) -> None:
-        """Hand a message to whoever listens."""
+    def publish(self, channel: bytes, message: bytes) -> int:
+        """Hand a message to whoever listens; how many clients that are."""
         for listener in self.listeners:
             listener(channel, message)
+        return self.pubsub.publish(channel, message)
+
+    def dump(self, value: Value) -> bytes:
+        """A value as DUMP answers it."""
+        return dump(value, self.config.rdbcompression)
+
+    def serialized_length(self, value: Value) -> int:
+        """As DEBUG OBJECT tells it."""
+        return serialized_length(value, self.config.rdbcompression)
+
+    def restore(self, payload: bytes) -> Value:
+        """The value that DUMP has answered somewhere. Raises ReplyError."""
+        return restore(payload, self.config)
 
     def count_error(self, code: bytes) -> None:
         """INFO errorstats."""
@@ -243,6 +381,10 @@ class Server:
         """What INFO answers; see info.py."""
         return describe(self, sections)
 
+    def account_memory(self) -> Account:
+        """What memory is used for; see memory.py."""
+        return account(self)
+
     def write_file(self, path: str, data: bytes) -> None:
         """Replace a file at once, where a reply depends on the outcome. Raises ReplyError."""
         self.environment.write_file(path, data)
@@ -258,15 +400,30 @@ class Server:
             return
         client.watching[db.id, key] = key in db.data and db.is_expired(key)
         db.watched.setdefault(key, []).append(client)
+        db.observed = True
 
     def unwatch(self, client: Client) -> None:
         for number, key in client.watching:
-            watched = self.keyspace.databases[number].watched
+            db = self.keyspace.databases[number]
+            watched = db.watched
             watched[key].remove(client)
             if not watched[key]:
                 del watched[key]
+                db.observed = bool(watched or self.tracking.clients)
         client.watching.clear()
         client.dirty_cas = False
+
+    def choose_observers(self) -> None:
+        """The first client began to track, or the last one ended: let modified keys be told, or not. O(databases)."""
+        for db in self.keyspace.databases:
+            db.observed = bool(db.watched or self.tracking.clients)
+        self.choose_gates()
+
+    def key_modified(self, db: Database, key: bytes, by: Client | None) -> None:
+        """Transactions that watch the key fail, and caches are told. `by` is None if its time was over."""
+        db.touch_watched(key)
+        if self.tracking.clients:
+            self.tracking.modified(key, by)
 
     def watched_key_expired(self, client: Client) -> bool:
         """Whether a watched key's time has passed since WATCH, although nobody has looked at it yet."""
@@ -292,10 +449,12 @@ class Server:
         self.keyspace.masks_only = False
         self.choose_gates()
 
-    def _resume_postponed(self) -> None:
-        waiting, self.postponed = self.postponed, []
-        for client in waiting:
-            if not client.closing:
+    def _resume(self, clients: list[Client]) -> None:
+        """Go on with what these have sent while they had to wait."""
+        resumed = clients[:]
+        clients.clear()
+        for client in resumed:
+            if not client.closing and client.waiting is None:
                 client.held = client.paused = False
                 process(self, client)
 
@@ -315,16 +474,44 @@ class Server:
         self.endings += [Write(client, text), Close(client, flush=True)]
 
     def _forget(self, client: Client) -> None:
+        self.limits.forget(client)
         self.clients.pop(client.id, None)
+        if client.waiting is not None:
+            self.waiting.end(client)
+        if client.subscriptions:
+            self.pubsub.forget(client)
+        if client.monitoring:
+            self.observation.end(client)
+        self.tracking.end(client)
         if client.queue is not None or client.watching:
             self.release_transaction(client)
 
     def _key_expired(self, db: Database, key: bytes) -> None:
+        self._key_gone(db, key, "expired", self.config.lazyfree_lazy_expire)
+
+    def key_evicted(self, db: Database, key: bytes) -> None:
+        """Announce and propagate that a key was deleted for want of memory. Each is a unit of its own."""
+        self._key_gone(db, key, "evicted", self.config.lazyfree_lazy_eviction)
+        self.propagation.end_unit(transaction=False)
+
+    def _key_gone(self, db: Database, key: bytes, event: str, lazily: bool) -> None:
         # Not counted as a change: the command that came across the key would then itself be propagated.
-        db.touch_watched(key)
-        self.propagation.also(db.id, [b"UNLINK" if self.config.lazyfree_lazy_expire else b"DEL", key])
+        self.propagation.also(db.id, [b"UNLINK" if lazily else b"DEL", key])
         if self.notify_flags:
-            notify(self.notify_flags, self.publish, db.id, key, "expired")
+            notify(self.notify_flags, self.publish, db.id, key, event)
+        self.key_modified(db, key, None)
+
+    def _expire_cycle_ran(self, duration_ns: int) -> None:
+        self.observation.latency.note(b"expire-cycle", duration_ns, self.observation.now_s)
+
+    def _fields_expired(self, db: Database, key: bytes, fields: list[bytes]) -> None:
+        self.key_modified(db, key, None)
+        for field in fields:
+            self.propagation.also(db.id, [b"HDEL", key, field])
+        if self.notify_flags:
+            notify(self.notify_flags, self.publish, db.id, key, "hexpired")
+            if key not in db.data:
+                notify(self.notify_flags, self.publish, db.id, key, "del")
 
     def _obey_config(self) -> None:
         """Act on the configuration now, and again whenever CONFIG SET changes it."""
@@ -333,24 +520,47 @@ class Server:
         hooks: dict[str, Callable[[], None]] = {
             "requirepass": self.choose_gates,
             "notify_keyspace_events": self._choose_events,
-            "maxmemory_policy": self._choose_clocks,
+            "maxmemory": self._limit_memory,
+            "maxmemory_clients": self.limits.configure_memory,
+            "maxmemory_policy": self._choose_policy,
+            "maxmemory_samples": self.eviction.configure,
+            "lazyfree_lazy_expire": self._choose_lazy_freeing,
+            "lazyfree_lazy_server_del": self._choose_lazy_freeing,
             "lfu_log_factor": self._tune_clocks,
             "lfu_decay_time": self._tune_clocks,
             "latency_tracking": self._choose_latency_tracking,
+            "slowlog_log_slower_than": self.observation.configure,
+            "slowlog_max_len": self.observation.configure,
+            "latency_monitor_threshold": self.observation.configure,
             "proto_max_bulk_len": self._limit_bulks,
             "client_output_buffer_limit": self.limits.configure,
+            "acl_pubsub_default": self.access.default_channels_configured,
         }
         for hook in dict.fromkeys(hooks.values()):
             hook()
+        hooks["maxmemory"] = self._limit_memory_now
+        hooks["requirepass"] = self.access.password_configured
         self.config.on_change.update(hooks)
+
+    def _limit_memory(self) -> None:
+        self.limits.configure_memory()
+        self.choose_gates()
+
+    def _limit_memory_now(self) -> None:
+        self._limit_memory()
+        self.eviction.limit_changed()
+
+    def _choose_lazy_freeing(self) -> None:
+        self.keyspace.frees_expired_lazily = self.config.lazyfree_lazy_expire
+        self.keyspace.frees_replaced_lazily = self.config.lazyfree_lazy_server_del
 
     def _choose_events(self) -> None:
         self.notify_flags = self.config.notify_keyspace_events
         attach(self.keyspace, self.notify_flags, self.publish)
 
-    def _choose_clocks(self) -> None:
-        policy = self.config.maxmemory_policy
-        self.keyspace.use_lfu(policy.endswith(b"lfu"))
+    def _choose_policy(self) -> None:
+        self.eviction.configure()
+        self.keyspace.use_lfu(self.config.maxmemory_policy.endswith(b"lfu"))
         self._tune_clocks()
 
     def _tune_clocks(self) -> None:
@@ -359,7 +569,8 @@ class Server:
             clocks = db.clocks
             clocks.log_factor, clocks.decay_minutes = self.config.lfu_log_factor, self.config.lfu_decay_time
             clocks.rng = self.rng
-            clocks.wanted = clocks.wanted or needed
+            if needed:
+                clocks.want()
 
     def _choose_latency_tracking(self) -> None:
         self.track_latency = self.config.latency_tracking

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 from mini_redis.resp.parser import encode_request
 
+REPL_NONE, REPL_AOF, REPL_REPLICA, REPL_ALL = range(4)
+
 
 class Propagation:
     """Collects one unit's calls; `emit` receives their encoded bytes.
@@ -24,6 +26,7 @@ class Propagation:
 
     def __init__(self, emit: Callable[[bytes], None]) -> None:
         self.active = False
+        self.targets = REPL_ALL  # a script may want its commands to reach fewer: redis.set_repl
         self._emit = emit
         self._selected = -1
         self._unit: list[tuple[int, list[bytes]]] = []
@@ -43,7 +46,7 @@ class Propagation:
     def command_done(self, db: int, argv: list[bytes], dirty: bool) -> None:
         """The running command ended; `dirty` if it changed anything. Replacements are seen either way."""
         replacement, self._replacement = self._replacement, None
-        if not self.active:
+        if not self.active or not self.targets & REPL_AOF:  # there is only the log so far
             return
         if replacement is not None:
             self._unit += replacement
@@ -54,6 +57,19 @@ class Propagation:
         """Something that happened beside the running command, such as the DEL of an expired key."""
         if self.active:
             self._unit.append((db, argv))
+
+    def forget(self) -> None:
+        """The unit ends without anybody hearing of it: the server stops in the middle of a script."""
+        self._unit.clear()
+
+    def set_aside(self) -> list[tuple[int, list[bytes]]]:
+        """Begin another unit in the middle of this one, which `take_back` goes on with."""
+        unit, self._unit = self._unit, []
+        return unit
+
+    def take_back(self, unit: list[tuple[int, list[bytes]]]) -> None:
+        assert not self._unit, "the unit in between has ended"
+        self._unit = unit
 
     def end_unit(self, *, transaction: bool = True) -> None:
         """Hand over what was collected; `transaction` false where the calls have nothing to do with each other."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from mini_redis.server.memory import used_memory
+
 if TYPE_CHECKING:
     from mini_redis.server.node import Server
 
@@ -61,30 +63,29 @@ class RecentBuffers:
         return max((seen[1] for seen in recent), default=0), max((seen[2] for seen in recent), default=0)
 
 
-class Memory:
-    """The memory of the process: at the start, and at most. CONFIG RESETSTAT leaves it."""
+class Peak:
+    """The most memory that was ever used, as far as anybody has looked. CONFIG RESETSTAT leaves it."""
 
-    __slots__ = ("peak", "peak_at_ms", "startup")
+    __slots__ = ("at_ms", "bytes")
 
-    def __init__(self, startup: int, now_ms: int) -> None:
-        self.startup = self.peak = startup
-        self.peak_at_ms = now_ms
+    def __init__(self, now_ms: int) -> None:
+        self.bytes = 0
+        self.at_ms = now_ms
 
     def measure(self, used: int, now_ms: int) -> int:
         """`used` bytes are in use now; returns them."""
-        if used > self.peak:
-            self.peak, self.peak_at_ms = used, now_ms
+        if used > self.bytes:
+            self.bytes, self.at_ms = used, now_ms
         return used
 
 
 class Statistics:
     """All counters since the start, or since CONFIG RESETSTAT."""
 
-    def __init__(self, now_us: int, memory: int = 0) -> None:
+    def __init__(self, now_us: int) -> None:
         self.started_us = now_us
-        self.memory = Memory(memory, now_us // 1000)
+        self.peak_memory = Peak(now_us // 1000)
         self.recent_buffers = RecentBuffers()
-        self.auth_denied = 0  # CONFIG RESETSTAT leaves it, as it leaves all that concerns access
         self.reset()
 
     def reset(self) -> None:
@@ -143,9 +144,9 @@ class Statistics:
         self.output_rate.sample(self.net_output, server.now_ms)
         self.turn_rate.sample(self.turns, server.now_ms)
         self.turn_duration.sample(self.turns_ns // 1000, self.turns)
-        self.memory.measure(server.environment.resident_bytes(), server.now_ms)
+        self.peak_memory.measure(used_memory(server), server.now_ms)
 
 
 def commands_processed(server: Server) -> int:
     """How many commands have run. O(commands): the hot path counts once, per command."""
-    return sum(live.calls for live in server.command_table)
+    return sum([live.calls for live in server.command_table])

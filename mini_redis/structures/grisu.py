@@ -49,7 +49,10 @@ _POWERS = [_power_of_ten(_FIRST_POWER + _POWER_STEP * index) for index in range(
 
 
 def shortest_digits(number: float) -> tuple[str, int]:
-    """Return digits and exponent, `int(digits) * 10**exponent` being what Redis writes for a finite `number` > 0."""
+    """Return digits and exponent, `int(digits) * 10**exponent` being what Redis writes for a finite `number` > 0.
+
+    O(1).
+    """
     fraction, exponent = _split(number)
 
     upper, upper_exponent = _normalised(2 * fraction + 1, exponent - 1)

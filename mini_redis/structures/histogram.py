@@ -24,6 +24,7 @@ from typing import Final
 _SHORTEST_NS: Final = 1
 _LONGEST_NS: Final = 1_000_000_000
 _EXACT_BITS: Final = 8
+_FIRST_LIMIT_NS: Final = 1024
 
 
 def bucket_end_ns(value_ns: int) -> int:
@@ -43,6 +44,28 @@ def bucket_start_ns(value_ns: int) -> int:
 def representative_us(duration_us: int) -> int:
     """A duration of the same bucket, the same for all of them as far as whole microseconds can tell. O(1)."""
     return bucket_end_ns(duration_us * 1000) // 1000
+
+
+def cumulated_by_doubling(counts_by_us: Mapping[int, int]) -> list[tuple[int, int]]:
+    """The distribution in few numbers: (microseconds, how many durations were at most that long), doubling.
+
+    The limits are 1024 ns, 2048 ns and so on, each told as the end of its own bucket. Those at which nothing is added
+    are left out. O(n log n) for n different durations.
+    """
+    rising = sorted(counts_by_us.items())
+    steps: list[tuple[int, int]] = []
+    at = counted = 0
+    limit_ns = _FIRST_LIMIT_NS
+    while at < len(rising):
+        end_ns = bucket_end_ns(limit_ns) if limit_ns < _LONGEST_NS else limit_ns - 1
+        before = counted
+        while at < len(rising) and min(rising[at][0] * 1000, _LONGEST_NS) <= end_ns:
+            counted += rising[at][1]
+            at += 1
+        if counted > before:
+            steps.append((end_ns // 1000, counted))
+        limit_ns *= 2
+    return steps
 
 
 def percentiles_ns(counts_by_us: Mapping[int, int], percentiles: Sequence[float]) -> list[int]:

@@ -39,6 +39,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Generic, Protocol, TypeVar, cast, overload
 
+from mini_redis.structures.piecemeal import STEP
+
 V = TypeVar("V")
 D = TypeVar("D")
 
@@ -88,6 +90,11 @@ class IndexedDict(Generic[V]):
     def __len__(self) -> int:
         return len(self._slots) - self._stale_count
 
+    @property
+    def slots(self) -> int:
+        """How many slots `scan` walks over, stale ones included. O(1)."""
+        return len(self._slots)
+
     def __contains__(self, key: object) -> bool:
         tables = self._tables
         return key in tables[hash(key) & (len(tables) - 1)]
@@ -112,12 +119,38 @@ class IndexedDict(Generic[V]):
         if len(self._slots) > self.split_at and len(tables) == 1:
             self._split()
 
+    def put(self, key: bytes, value: V) -> V | None:
+        """Bind `key` as `d[key] = value` does, and return what it was bound to before, None if it is new. O(1).
+
+        Only where no value is None. It costs no more than binding without asking.
+        """
+        tables = self._tables
+        shard = hash(key) & (len(tables) - 1)
+        table = tables[shard]
+        before = table.get(key)
+        table[key] = value
+        if before is not None:
+            return before
+        if key in self._stale[shard]:
+            del self._stale[shard][key]
+            self._stale_count -= 1
+            return None
+        self._slots.append(key)
+        if len(self._slots) > self.split_at and len(tables) == 1:
+            self._split()
+        return None
+
     def __delitem__(self, key: bytes) -> None:
         tables = self._tables
         shard = hash(key) & (len(tables) - 1)
         table = tables[shard]
         del table[key]
-        if not table and len(tables) > 1:
+        self._vacate(key, shard)
+
+    def _vacate(self, key: bytes, shard: int) -> None:
+        """A key is gone from its table: let go of its slot."""
+        tables = self._tables
+        if not tables[shard] and len(tables) > 1:
             tables[shard] = {}  # give a large dict's memory back when it is empty, not that of all of them at once
         if self._slots[-1] == key:
             self._slots.pop()
@@ -133,11 +166,36 @@ class IndexedDict(Generic[V]):
     def pop(self, key: bytes, default: D) -> V | D: ...
     def pop(self, key: bytes, default: object = None) -> object:
         """Remove `key` and return its value, or `default`. O(1)."""
-        if key not in self:
+        tables = self._tables
+        shard = hash(key) & (len(tables) - 1)
+        table = tables[shard]
+        if key not in table:
             return default
-        value = self[key]
-        del self[key]
+        value = table.pop(key)
+        self._vacate(key, shard)
         return value
+
+    def drain(self) -> Iterator[list[V]]:
+        """Give all values away, some at a time, and let go of the keys: see piecemeal.py. O(n).
+
+        Nobody may use the dict from then on. The last pieces are empty lists: there, only keys went.
+        """
+        for table in self._tables:
+            while len(table) > STEP:
+                yield [table.popitem()[1] for _ in range(STEP)]
+            values = list(table.values())
+            table.clear()
+            yield values
+        while self._slots:
+            del self._slots[-STEP:]
+            yield []
+
+    def dismantle(self) -> Iterator[int]:
+        """Let go of all entries, step by step. O(n)."""
+        for values in self.drain():
+            count = len(values)
+            del values
+            yield count or STEP
 
     def __iter__(self) -> Iterator[bytes]:
         if not self._stale_count:
@@ -149,18 +207,43 @@ class IndexedDict(Generic[V]):
         return ((key, self[key]) for key in self)
 
     def values(self) -> Iterator[V]:
+        """All values, in the order of `items`. O(n)."""
         return (self[key] for key in self)
 
     # --- What a dict cannot do ---------------------------------------------------------------------------------------
 
     def random_key(self, rng: Random) -> bytes:
         """A uniformly chosen key; the dict must not be empty. O(1) expected."""
-        assert len(self), "random_key of an empty IndexedDict"
-        slots = self._slots
+        return self._slots[self._random_slot(rng)]
+
+    def pop_random(self, rng: Random) -> tuple[bytes, V]:
+        """Remove a uniformly chosen key; the dict must not be empty. O(1) expected.
+
+        Here the slot is known, so the last one's key fills it at once and nothing becomes stale.
+        """
+        slots, tables = self._slots, self._tables
+        slot = self._random_slot(rng)
+        key = slots[slot]
+        shard = hash(key) & (len(tables) - 1)
+        value = tables[shard].pop(key)
+        if not tables[shard] and len(tables) > 1:
+            tables[shard] = {}
+        last = slots.pop()
+        if slot < len(slots):
+            slots[slot] = last
+        if self._stale_count:
+            self._sweep()
+        return key, value
+
+    def _random_slot(self, rng: Random) -> int:
+        """A live one."""
+        slots, tables = self._slots, self._tables
+        assert len(slots) > self._stale_count, "a random key of an empty IndexedDict"
         while True:
-            key = slots[int(rng.random() * len(slots))]
-            if key in self:
-                return key
+            slot = int(rng.random() * len(slots))
+            key = slots[slot]
+            if key in tables[hash(key) & (len(tables) - 1)]:
+                return slot
 
     def scan(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
         """Walk over `count` slots from `cursor`; the next cursor and the keys found there.

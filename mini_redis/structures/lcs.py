@@ -41,6 +41,7 @@ class Match(NamedTuple):
 
     @property
     def length(self) -> int:
+        """How many bytes it is. O(1)."""
         return self.a_end - self.a_start + 1
 
 
@@ -75,7 +76,7 @@ def lcs_matches(a: bytes, b: bytes) -> list[Match]:
 
 
 def lcs(a: bytes, b: bytes) -> bytes:
-    """Return the longest common subsequence itself. Cost as of `lcs_matches`."""
+    """Return the longest common subsequence itself. O(len(a) * len(b) / 64), as `lcs_matches`."""
     return b"".join(a[match.a_start : match.a_end + 1] for match in reversed(lcs_matches(a, b)))
 
 

@@ -65,8 +65,9 @@ def run(
 ) -> Iterator[RunningServer]:
     """Run a server on a free port of the loopback interface while the block lasts.
 
-    `directives` are those of redis.conf with underscores: `run(requirepass="x", maxclients=10)`. `seed` makes what is
-    random (RANDOMKEY, eviction) repeatable. Raises ValueError for a wrong directive, OSError if no port is to be had.
+    A manual clock stands at a fixed date. `directives` are those of redis.conf with underscores:
+    `run(requirepass="x", maxclients=10)`. `seed` makes what is random (RANDOMKEY, eviction) repeatable. Raises
+    ValueError for a wrong directive, OSError if no port is to be had.
     """
     manual = ManualClock() if clock == "manual" else None
     config = Config()
