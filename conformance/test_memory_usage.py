@@ -124,6 +124,8 @@ VALUES: dict[str, tuple[Callable[[bytes, int], list[Words]], float]] = {
 }
 SIZES = (1, 2, 10, 100, 128, 500, 5_000)
 SMALL_ONLY = ("vector",)  # Redis builds its graph: slow
+# Five elements do not stand for all: their texts differ in length, or Redis draws the height of their nodes.
+DRAWN = ("hash", "sorted set", "sorted set of fractions")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_a_value(pair: Pair, name: str, count: int) -> None:
         tolerance = EXACT
     for samples in (b"0", b"5"):
         theirs, ours = (connection.call(b"MEMORY", b"USAGE", b"key", b"SAMPLES", samples).text for connection in pair)
-        allowed = tolerance if samples == b"0" else max(tolerance, 0.3 if b"text" in name.encode() else 0.15)
+        allowed = tolerance if samples == b"0" else max(tolerance, 1.0 if name in DRAWN else 0.15)
         assert abs(int(ours) - int(theirs)) <= allowed * int(theirs), f"{ours!r}, and Redis {theirs!r}"
 
 
