@@ -12,7 +12,7 @@ from mini_redis.drivers.in_process import InProcess
 from mini_redis.structures.sorted_set import SortedSet
 
 MEMBERS = st.sampled_from([b"", b"a", b"b", b"c", b"dd"])
-SCORES = st.sampled_from([-inf, -1.5, -0.0, 0.0, 1.0, 2.0, inf])
+SCORES = st.sampled_from([-inf, -1.5, -0.0, 0.0, 5e-324, 1.0, 2.0, inf]) | st.floats(allow_nan=False)
 ACTIONS = st.one_of(
     st.tuples(st.just("set"), MEMBERS, SCORES),
     st.tuples(st.just("delete"), MEMBERS),
@@ -28,7 +28,7 @@ def test_a_sorted_list_of_pairs_is_the_model(actions: list[tuple[Any, ...]], bou
         match name:
             case "set":
                 member, score = arguments
-                assert pairs.set(member, score) == (member not in model)
+                assert pairs.set(member, score) == model.get(member)
                 model[member] = score
             case "delete":
                 assert pairs.delete(*arguments) == (model.pop(arguments[0], None) is not None)
@@ -44,6 +44,9 @@ def test_a_sorted_list_of_pairs_is_the_model(actions: list[tuple[Any, ...]], bou
     ranked = sorted((score, member) for member, score in model.items())
     assert list(pairs) == ranked and list(pairs.copy()) == ranked
     assert list(pairs.slice(1, 3)) == ranked[1:3] and list(pairs.slice(1, 3, reverse=True)) == ranked[1:3][::-1]
+    assert pairs.members(1, 3) == [member for _, member in ranked[1:3]]
+    assert not ranked or pairs.highest == ranked[-1][0]
+    assert pairs.has_one_score() == (len({score for score, _ in ranked}) < 2)
     assert [pairs.rank(member) for _, member in ranked] == list(range(len(ranked)))
     assert pairs.rank_of_score(bound, after=False) == sum(score < bound for score, _ in ranked)
     assert pairs.rank_of_score(bound, after=True) == sum(score <= bound for score, _ in ranked)

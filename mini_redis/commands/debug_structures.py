@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 NOT_A_LISTPACK: Final = ReplyError(b"ERR Not a listpack encoded object.")
 NOT_A_QUICKLIST: Final = ReplyError(b"ERR Not a quicklist encoded object.")
-NOT_A_TABLE: Final = ReplyError(
-    b"ERR The value stored at the specified key is not represented using an hash table"
-)
+NOT_A_TABLE: Final = ReplyError(b"ERR The value stored at the specified key is not represented using an hash table")
 NOT_AN_SDS: Final = ReplyError(b"ERR Not an sds encoded string.")
 NO_SUCH_DATABASE: Final = ReplyError(b"ERR Out of range database")
 BYTES_OBJECT: Final = 33
@@ -123,7 +121,7 @@ def _packed_elements(value: Any) -> Iterator[bytes]:
             yield field
             yield content
     elif isinstance(value, SortedSet):
-        for score, member in value.order:
+        for score, member in value:
             yield member
             yield format_double(score)
     else:

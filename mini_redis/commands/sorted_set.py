@@ -82,12 +82,8 @@ def zincrby(ctx: Context, argv: list[bytes]) -> Reply:
 def add(ctx: Context, key: bytes, options: int, words: list[bytes]) -> Reply:
     if not words or len(words) % 2:
         raise SYNTAX_ERROR
-    if options & NX and options & XX:
-        raise NX_WITH_XX
-    if (options & GT and options & (NX | LT)) or (options & LT and options & NX):
-        raise GT_LT_NX
-    if options & INCR and len(words) > 2:
-        raise INCR_OF_ONE
+    if options:
+        _check_options(options, len(words) // 2)
     scores = [parse_score(raw) for raw in words[::2]]
     members = words[1::2]
 
@@ -99,17 +95,16 @@ def add(ctx: Context, key: bytes, options: int, words: list[bytes]) -> Reply:
         expect(ctx, pairs, len(members), 0)
     added = changed = 0
     score: float | None = None
-    for member, given in zip(members, scores, strict=True):
-        before = pairs.scores.get(member)
-        score = _score_after(before, given, options)
-        if score is None:
-            continue
+    for member, score in zip(members, scores, strict=True):
+        if options:
+            score = _score_after(pairs.scores.get(member), score, options)
+            if score is None:
+                continue
+        before = insert(ctx, pairs, member, score)
         if before is None:
             added += 1
-            insert(ctx, pairs, member, score)
         elif score != before:
             changed += 1
-            pairs.set(member, score)
     if found is None:
         ctx.db.set(key, pairs)
 
@@ -118,6 +113,15 @@ def add(ctx: Context, key: bytes, options: int, words: list[bytes]) -> Reply:
     if options & INCR:
         return score
     return added + changed if options & CH else added
+
+
+def _check_options(options: int, pairs: int) -> None:
+    if options & NX and options & XX:
+        raise NX_WITH_XX
+    if (options & GT and options & (NX | LT)) or (options & LT and options & NX):
+        raise GT_LT_NX
+    if options & INCR and pairs > 1:
+        raise INCR_OF_ONE
 
 
 def _score_after(before: float | None, given: float, options: int) -> float | None:
@@ -149,11 +153,11 @@ def expect(ctx: Context, pairs: SortedSet, members: int, longest: int) -> None:
         pairs.become_skiplist()
 
 
-def insert(ctx: Context, pairs: SortedSet, member: bytes, score: float) -> None:
-    """Add a new member. O(log n)."""
-    if pairs.encoding is LISTPACK:
+def insert(ctx: Context, pairs: SortedSet, member: bytes, score: float) -> float | None:
+    """Give a member, perhaps a new one, its score; the one that it had. O(log n)."""
+    if pairs.encoding is LISTPACK and member not in pairs.scores:
         expect(ctx, pairs, len(pairs) + 1, len(member))
-    pairs.set(member, score)
+    return pairs.set(member, score)
 
 
 @command(
@@ -162,8 +166,7 @@ def insert(ctx: Context, pairs: SortedSet, member: bytes, score: float) -> None:
     acl="sortedset",
     since="1.2.0",
     complexity=(
-        "O(M*log(N)) with N being the number of elements in the sorted set and M the number of elements to be"
-        " removed."
+        "O(M*log(N)) with N being the number of elements in the sorted set and M the number of elements to be removed."
     ),
     keys=key_at(1, "RW delete"),
 )
@@ -363,8 +366,7 @@ def zscan(ctx: Context, argv: list[bytes]) -> Reply:
     acl="sortedset",
     since="5.0.0",
     complexity=(
-        "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of "
-        "elements popped."
+        "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped."
     ),
     keys=key_at(1, "RW access delete"),
 )
@@ -382,8 +384,7 @@ def zpopmin(ctx: Context, argv: list[bytes]) -> Reply:
     acl="sortedset",
     since="5.0.0",
     complexity=(
-        "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of "
-        "elements popped."
+        "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped."
     ),
     keys=key_at(1, "RW access delete"),
 )

@@ -22,7 +22,7 @@ from mini_redis.commands.registry import DENYOOM, FAST, READONLY, WRITE, command
 from mini_redis.commands.sorted_set import insert, tell_pairs
 from mini_redis.keyspace.types import ZSET
 from mini_redis.resp.reply import SYNTAX_ERROR, Reply, ReplyError
-from mini_redis.structures.sorted_set import Pair, SortedSet
+from mini_redis.structures.sorted_set import SortedSet
 
 if TYPE_CHECKING:
     from mini_redis.server.context import Context
@@ -47,13 +47,17 @@ def by_rank(start: bytes, stop: bytes, reverse: bool) -> Ranks:
 
     def ranks(pairs: SortedSet) -> tuple[int, int]:
         size = len(pairs)
-        low = max(0, first + size if first < 0 else first)
-        high = min(size, (last + size if last < 0 else last) + 1)
-        if low >= high:
-            return 0, 0
+        low, high = _span(size, first, last)
         return (size - high, size - low) if reverse else (low, high)
 
     return ranks
+
+
+def _span(size: int, first: int, last: int) -> tuple[int, int]:
+    """Ranks from `first` to `last`, negative ones counted from the end, as ranks of which the second is excluded."""
+    low = max(0, first + size if first < 0 else first)
+    high = min(size, (last + size if last < 0 else last) + 1)
+    return (low, high) if low < high else (0, 0)
 
 
 def by_score(low: bytes, high: bytes) -> Ranks:
@@ -75,7 +79,7 @@ def by_text(low: bytes, high: bytes, reverse: bool = False, skip: int = 0) -> Ra
     def ranks(pairs: SortedSet) -> tuple[int, int]:
         if least is AFTER_ALL or most is BEFORE_ALL or not pairs:
             return 0, 0
-        if pairs.order[0][0] != pairs.order[-1][0]:
+        if not pairs.has_one_score():
             return _walk(pairs, least, most, reverse, skip)
         start = 0 if isinstance(least, str) else pairs.rank_of_text(least[0], after=least[1])
         stop = len(pairs) if isinstance(most, str) else pairs.rank_of_text(most[0], after=not most[1])
@@ -97,7 +101,7 @@ def _walk(pairs: SortedSet, least: TextBound, most: TextBound, reverse: bool, sk
     def below(member: bytes) -> bool:
         return isinstance(most, str) or (member < most[0] if most[1] else member <= most[0])
 
-    members = [member for _, member in pairs]
+    members = pairs.members(0, len(pairs))
     size = len(members)
     if not above(members[-1]) or not below(members[0]):
         return 0, 0
@@ -196,12 +200,12 @@ class _Query:
             return by_score(low, high)
         return by_text(low, high, bool(self.reverse), skip=max(0, self.offset))
 
-    def answer(self, pairs: SortedSet, ranks: Ranks) -> list[Pair]:
-        """The pairs, LIMIT applied. O(log n + their number)."""
+    def span(self, pairs: SortedSet, ranks: Ranks) -> tuple[int, int]:
+        """The ranks, LIMIT applied. O(log n)."""
         start, stop = ranks(pairs)
         if self.limited and self.by != "rank":
             if self.offset < 0:
-                return []
+                return 0, 0
             count = max(0, stop - start - self.offset)
             if self.limit >= 0:
                 count = min(count, self.limit)
@@ -211,7 +215,7 @@ class _Query:
             else:
                 start += self.offset
                 stop = start + count
-        return pairs.slice(start, stop, reverse=bool(self.reverse)) if start < stop else []
+        return start, max(start, stop)
 
 
 @command(
@@ -221,8 +225,7 @@ class _Query:
     acl="sortedset",
     since="1.2.0",
     complexity=(
-        "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements "
-        "returned."
+        "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned."
     ),
     keys=key_at(1, "RO access"),
 )
@@ -231,7 +234,11 @@ def zrange(ctx: Context, argv: list[bytes]) -> Reply:
 
     Errors: a bound that is none; options that do not go together; syntax; WRONGTYPE.
     """
-    return _list(ctx, argv, _Query())
+    if len(argv) > 4:
+        return _list(ctx, argv, _Query())
+    first, last = integer(argv[2]), integer(argv[3])  # what is asked most often: ranks, and no option
+    pairs = ctx.db.read(argv[1], ZSET)
+    return [] if pairs is None else pairs.members(*_span(len(pairs), first, last))
 
 
 @command(
@@ -240,8 +247,7 @@ def zrange(ctx: Context, argv: list[bytes]) -> Reply:
     acl="sortedset",
     since="1.2.0",
     complexity=(
-        "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements "
-        "returned."
+        "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned."
     ),
     keys=key_at(1, "RO access"),
     deprecated_since="6.2.0",
@@ -349,8 +355,10 @@ def _list(ctx: Context, argv: list[bytes], query: _Query) -> Reply:
     pairs = ctx.db.read(argv[1], ZSET)
     if pairs is None:
         return []
-    found = query.answer(pairs, ranks)
-    return tell_pairs(ctx, found) if query.with_scores else [member for _, member in found]
+    start, stop = query.span(pairs, ranks)
+    if query.with_scores:
+        return tell_pairs(ctx, pairs.slice(start, stop, reverse=bool(query.reverse)))
+    return pairs.members(start, stop, reverse=bool(query.reverse))
 
 
 @command(
@@ -374,7 +382,7 @@ def zrangestore(ctx: Context, argv: list[bytes]) -> Reply:
     query.read(argv[5:], storing=True)
     ranks = query.ranks(argv[3], argv[4])
     pairs = ctx.db.read(source, ZSET)
-    found = query.answer(pairs, ranks) if pairs is not None else []
+    found = [] if pairs is None else pairs.slice(*query.span(pairs, ranks), reverse=bool(query.reverse))
 
     result = SortedSet()
     if found and len(found) > ctx.server.config.zset_max_listpack_entries:

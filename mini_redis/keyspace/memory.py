@@ -210,9 +210,7 @@ def _hash_bytes(value: Hash, samples: int) -> int:
         return LISTPACK_EX_HEAD + ALLOCATED[packed_size(triples)]
     sampled = list(islice(value.fields.items(), samples or None))
     sizes = [_field_bytes(len(field), value.expire_at(field) is not None) for field, _ in sampled]
-    return _table_bytes(
-        len(value), ENTRY + sum(sizes) / len(sizes) + _mean_of((content for _, content in sampled), 0)
-    )
+    return _table_bytes(len(value), ENTRY + sum(sizes) / len(sizes) + _mean_of((content for _, content in sampled), 0))
 
 
 def _field_bytes(length: int, expires: bool) -> int:
@@ -351,7 +349,7 @@ def _sorted_set_counted(value: SortedSet) -> int:
     if not members:
         return 0
     if value.encoding != SKIPLIST:
-        score = _score_bytes(value.order[-1][0])  # the highest, for all of them
+        score = _score_bytes(value.highest)  # the highest, for all of them
         return ALLOCATED[EMPTY_SIZE + value.payload + (2 + score) * members]
     each = BUCKET + SORTED_SET_ENTRY + 46 + TEXT_BYTES[value.payload // members]
     return SORTED_SET_HEAD + DICT + members * each
@@ -406,9 +404,7 @@ class Layout:
 
 
 LAYOUTS: dict[type, Layout] = {
-    List: Layout(
-        _list_counted, _list_bytes, len, lambda value: len(value.nodes) if value.encoding == QUICKLIST else 1
-    ),
+    List: Layout(_list_counted, _list_bytes, len, lambda value: len(value.nodes) if value.encoding == QUICKLIST else 1),
     Set: Layout(_set_counted, _set_bytes, len, lambda value: 1 if isinstance(value.members, dict) else len(value)),
     Hash: Layout(_hash_counted, _hash_bytes, len, lambda value: 1 if isinstance(value.fields, dict) else len(value)),
     SortedSet: Layout(

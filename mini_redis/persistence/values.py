@@ -218,7 +218,7 @@ def _sorted_set(pairs: list[tuple[bytes, float]], is_listpack: bool) -> SortedSe
     if not is_listpack:
         made.become_skiplist()
     for member, score in pairs:
-        if isnan(score) or not made.set(member, score):
+        if isnan(score) or made.set(member, score) is not None:
             raise Damaged("a member occurs twice, or its score is no number")
     return _not_empty(made)
 
