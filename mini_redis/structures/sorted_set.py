@@ -114,7 +114,7 @@ class SortedSet:
         return members
 
     def slice(self, start: int, stop: int, *, reverse: bool = False) -> list[Pair]:
-        """As `members`, with their scores."""
+        """As `members`, with their scores. O(log n + stop - start)."""
         members = self.members(start, stop, reverse=reverse)
         return list(zip(map(self.scores.__getitem__, members), members, strict=True))
 
