@@ -30,9 +30,10 @@ def seconds(connection: Connection) -> int:
 
 
 def compare(connection: Connection, slower_than_us: int) -> None:
-    """At one moment. The oracle looks at coarser clocks here than in TIME: asked again if they have just ticked."""
-    ours = monitor_of(connection)
+    """At one moment. Asked again if it was none: the oracle looks at coarser clocks here than in TIME, which may have
+    just ticked, and on a busy machine any command can become a sample."""
     for _ in range(10):
+        ours = monitor_of(connection)
         now_s = seconds(connection)
         theirs = {name: connection.call(b"LATENCY", b"GRAPH", name).text.decode() for name in ours.events}
         report = connection.call(b"LATENCY", b"DOCTOR").text.decode()

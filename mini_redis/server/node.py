@@ -261,19 +261,21 @@ class Server:
     def _effects_for(self, writers: list[Client]) -> list[Effect]:
         """What is to be done, and what these are to be sent."""
         effects, self.effects = self.effects, []
+        limits, sent = self.limits, 0
         for client in writers:
-            if self.limits.limits_output:
-                self.limits.check_output(client)
+            if limits.limits_output:
+                limits.check_output(client)
             out = client.out
             if not out:
                 continue  # disconnected within this turn
             data = out[0] if len(out) == 1 else b"".join(out)
-            client.out = []
+            out.clear()
             client.net_output += len(data)
-            self.stats.net_output += len(data)
+            sent += len(data)
             effects.append(Write(client, data))
-            if self.limits.counts_memory:
-                self.limits.measure(client)
+            if limits.counts_memory:
+                limits.measure(client)
+        self.stats.net_output += sent
         self.stats.writes += len(writers)
         if self.limits.counts_memory:
             self.limits.evict_clients()
