@@ -61,7 +61,23 @@ def hset(ctx: Context, argv: list[bytes]) -> Reply:
 
     Answers how many of the fields are new. Errors: a field without value; WRONGTYPE.
     """
-    return _set(ctx, argv, b"hset")
+    if len(argv) % 2:
+        raise wrong_arity(b"hset")
+
+    key = argv[1]
+    found = ctx.db.write(key, HASH)
+    fields: Hash = Hash() if found is None else found
+    if fields.encoding is not HASHTABLE:
+        make_room(ctx, fields, argv[2:])
+
+    added = 0
+    for at in range(2, len(argv), 2):
+        added += fields.set(argv[at], argv[at + 1])
+    if found is None or fields.encoding is not HASHTABLE or fields.deadlines is not None:
+        grew(ctx, key, fields, found is None)
+
+    ctx.changed(key, "hset", len(argv) // 2 - 1)
+    return added
 
 
 @command(
@@ -79,26 +95,10 @@ def hmset(ctx: Context, argv: list[bytes]) -> Reply:
 
     Errors: a field without value; WRONGTYPE.
     """
-    _set(ctx, argv, b"hmset")
-    return OK
-
-
-def _set(ctx: Context, argv: list[bytes], name: bytes) -> int:
     if len(argv) % 2:
-        raise wrong_arity(name)
-
-    key = argv[1]
-    found = ctx.db.write(key, HASH)
-    fields: Hash = Hash() if found is None else found
-    make_room(ctx, fields, argv[2:])
-
-    added = 0
-    for at in range(2, len(argv), 2):
-        added += fields.set(argv[at], argv[at + 1])
-    grew(ctx, key, fields, found is None)
-
-    ctx.changed(key, "hset", len(argv) // 2 - 1)
-    return added
+        raise wrong_arity(b"hmset")
+    hset(ctx, argv)
+    return OK
 
 
 def make_room(ctx: Context, fields: Hash, words: list[bytes]) -> None:

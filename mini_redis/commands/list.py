@@ -10,6 +10,7 @@ will add anything, as Redis does; so a list may become a quicklist by an inserti
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +29,7 @@ from mini_redis.resp.reply import (
     wrong_arity,
 )
 from mini_redis.structures.numbers import INT64_MIN
-from mini_redis.structures.quicklist import List
+from mini_redis.structures.quicklist import LISTPACK, List
 
 if TYPE_CHECKING:
     from mini_redis.server.context import Context
@@ -66,7 +67,7 @@ def lpush(ctx: Context, argv: list[bytes]) -> Reply:
 
     The last one named comes to stand first. Answers the new length. Errors: WRONGTYPE.
     """
-    return _push(ctx, argv, "lpush", at_head=True)
+    return _push(ctx, argv, "lpush", List.push_head)
 
 
 @command(
@@ -84,7 +85,7 @@ def rpush(ctx: Context, argv: list[bytes]) -> Reply:
 
     Answers the new length. Errors: WRONGTYPE.
     """
-    return _push(ctx, argv, "rpush", at_head=False)
+    return _push(ctx, argv, "rpush", List.push_tail)
 
 
 @command(
@@ -102,7 +103,7 @@ def lpushx(ctx: Context, argv: list[bytes]) -> Reply:
 
     Answers the new length, 0 without key. Errors: WRONGTYPE.
     """
-    return 0 if ctx.db.write(argv[1], LIST) is None else _push(ctx, argv, "lpush", at_head=True)
+    return 0 if ctx.db.write(argv[1], LIST) is None else _push(ctx, argv, "lpush", List.push_head)
 
 
 @command(
@@ -120,19 +121,19 @@ def rpushx(ctx: Context, argv: list[bytes]) -> Reply:
 
     Answers the new length, 0 without key. Errors: WRONGTYPE.
     """
-    return 0 if ctx.db.write(argv[1], LIST) is None else _push(ctx, argv, "rpush", at_head=False)
+    return 0 if ctx.db.write(argv[1], LIST) is None else _push(ctx, argv, "rpush", List.push_tail)
 
 
-def _push(ctx: Context, argv: list[bytes], event: str, at_head: bool) -> int:
+def _push(ctx: Context, argv: list[bytes], event: str, push: Callable[[List, bytes], None]) -> int:
     key, elements = argv[1], argv[2:]
     db = ctx.db
     found = db.write(key, LIST)
     values: List = List() if found is None else found
 
-    values.reserve(elements, ctx.server.config.list_max_listpack_size)
-    push = values.push_head if at_head else values.push_tail
+    if values.encoding is LISTPACK:
+        values.reserve(elements, ctx.server.config.list_max_listpack_size)
     for element in elements:
-        push(element)
+        push(values, element)
     if found is None:
         db.set(key, values)
 
@@ -212,7 +213,8 @@ def pop_many(ctx: Context, key: bytes, values: List, count: int, at_head: bool) 
 
 def took_off(ctx: Context, key: bytes, values: List, count: int, at_head: bool) -> None:
     """Announce that `count` elements are gone from an end of the list at `key`."""
-    values.settle(ctx.server.config.list_max_listpack_size)
+    if len(values.nodes) == 1:  # else it stays a quicklist
+        values.settle(ctx.server.config.list_max_listpack_size)
     ctx.shrank(key, values, EVENT_OF_POP[at_head], count, events_first=True)
 
 
@@ -268,13 +270,16 @@ def lrange(ctx: Context, argv: list[bytes]) -> Reply:
     """
     start, stop = integer(argv[2]), integer(argv[3])
     values = ctx.db.read(argv[1], LIST)
-    return [] if values is None else values.range(*_inside(start, stop, len(values)))
+    if values is None:
+        return []
+    first, end = _inside(start, stop, values.count)
+    return values.range(first, end)
 
 
 def _inside(start: int, stop: int, size: int) -> tuple[int, int]:
     """A client's range, both ends included and perhaps negative, as a range of Python's within 0..size."""
-    first = max(0, start + size if start < 0 else start)
-    end = min(size, stop + size + 1 if stop < 0 else stop + 1)
+    first = start if start >= 0 else max(0, start + size)
+    end = stop + size + 1 if stop < 0 else stop + 1 if stop < size else size
     return (first, end) if first < end else (0, 0)
 
 

@@ -97,14 +97,16 @@ def sadd(ctx: Context, argv: list[bytes]) -> Reply:
         members = new_set(ctx, argv[2], len(argv) - 2)
     else:
         members = found
-        limit = _most_entries(ctx, members)
-        if len(argv) - 2 > limit:
+        if members.encoding is not HASHTABLE and len(argv) - 2 > _most_entries(ctx, members):
             members.become_table()
 
+    added = 0
     if members.encoding is HASHTABLE:
-        added = sum(map(members.add, argv[2:]))
+        for member in argv[2:]:
+            added += members.add(member)
     else:
-        added = sum(add_member(ctx, members, member) for member in argv[2:])
+        for member in argv[2:]:
+            added += add_member(ctx, members, member)
     if found is None:
         ctx.db.set(key, members)
 
@@ -114,9 +116,8 @@ def sadd(ctx: Context, argv: list[bytes]) -> Reply:
 
 
 def _most_entries(ctx: Context, members: Set) -> int:
+    """What a set that is no table yet may hold without becoming one."""
     config = ctx.server.config
-    if members.encoding is HASHTABLE:
-        return 1 << 40
     return config.set_max_intset_entries if members.encoding is INTSET else config.set_max_listpack_entries
 
 
@@ -299,7 +300,8 @@ def spop(ctx: Context, argv: list[bytes]) -> Reply:
     if members is None:
         return None
     member = members.pop_random(ctx.rng)
-    ctx.propagate_as(b"SREM", key, member)
+    if ctx.server.propagation.active:
+        ctx.propagate_as(b"SREM", key, member)
     ctx.shrank(key, members, "spop", events_first=True)
     return member
 

@@ -21,7 +21,7 @@ from mini_redis.commands.keyspecs import key_at
 from mini_redis.commands.registry import DENYOOM, FAST, READONLY, WRITE, command
 from mini_redis.keyspace.types import STREAM
 from mini_redis.resp.reply import NO_SUCH_KEY, NULL_ARRAY, OK, SYNTAX_ERROR, Reply, ReplyError, wrong_arity
-from mini_redis.structures.stream import ACKED, DELREF, KEEPREF, MAX_NODE_BYTES, Entry, Stream, Trim
+from mini_redis.structures.stream import ACKED, DELREF, KEEPREF, Entry, Stream, Trim
 from mini_redis.structures.stream_id import (
     MAX_ID,
     MAX_PART,
@@ -150,37 +150,42 @@ def xadd(ctx: Context, argv: list[bytes]) -> Reply:
     body = argv[id_at + 1 :]
     if not body or len(body) % 2:
         raise wrong_arity(b"xadd")
-    wanted, is_open = _wanted_id(argv[id_at])
+    wanted, is_open = BY_CLOCK if argv[id_at] == b"*" else _wanted_id(argv[id_at])
 
-    key, db, config = argv[1], ctx.db, ctx.server.config
+    key, db, server = argv[1], ctx.db, ctx.server
     found = db.write(key, STREAM)
     if found is None and options.only_existing:
         return None
     stream: Stream = Stream() if found is None else found
-    entry_id = _next_id(stream.last_id, wanted, is_open, ctx.now_ms)
-    if sum(map(len, body)) > MAX_NODE_BYTES:
+    next_id, by_clock = stream.last_id + 1, server.keyspace.now_ms << SEQUENCE_BITS
+    if next_id > MAX_ID:
+        raise NO_MORE_IDS
+    if wanted is None:  # the clock may have been set back; ids never go back
+        entry_id = by_clock if by_clock > next_id else next_id
+    else:
+        entry_id = _wanted_or_next(wanted, is_open, next_id)
+    config = server.config
+    if not stream.append(entry_id, body, config.stream_node_max_bytes, config.stream_node_max_entries):
         raise ENTRY_TOO_LARGE
-
     if found is None:
         db.set(key, stream)
-    stream.append(entry_id, body, config.stream_node_max_bytes, config.stream_node_max_entries)
 
     text = id_text(entry_id)
-    ctx.notify(key, "xadd")
+    if server.notify_flags:
+        ctx.notify(key, "xadd")
     if trim is not None and stream.trim(trim):
         ctx.notify(key, "xtrim")
     ctx.modified(key)
-    if ctx.server.propagation.active:
+    if server.propagation.active:
         words = [*argv[:id_at], text, *argv[id_at + 1 :]] if is_open else argv
         ctx.propagate_as(*_with_exact_trim(words, stream, trim, options.threshold_at))
-    ctx.ready(key)
+    if db.blocked:
+        ctx.ready(key)
     return text
 
 
 def _wanted_id(raw: bytes) -> tuple[StreamId | None, bool]:
-    """The id that a client wants for its entry, None for one by the clock; and whether any part of it is left open."""
-    if raw == b"*":
-        return None, True
+    """The id that a client wants for its entry, and whether its sequence is left open."""
     ms = parse_open_id(raw)
     if ms is not None:
         return make_id(ms, 0), True
@@ -190,17 +195,17 @@ def _wanted_id(raw: bytes) -> tuple[StreamId | None, bool]:
     return entry_id, False
 
 
-def _next_id(last_id: StreamId, wanted: StreamId | None, is_open: bool, now_ms: int) -> StreamId:
-    """The id of an entry that comes after `last_id`. The clock may have been set back; ids never go back."""
-    if last_id == MAX_ID:
-        raise NO_MORE_IDS
-    if wanted is None:
-        return max(last_id + 1, make_id(now_ms, 0))
-    if is_open and wanted >> SEQUENCE_BITS == last_id >> SEQUENCE_BITS and last_id & MAX_PART != MAX_PART:
-        return last_id + 1
-    if wanted <= last_id:
+def _wanted_or_next(wanted: StreamId, is_open: bool, next_id: StreamId) -> StreamId:
+    """The id of an entry of which a client has named one, `next_id` being the least that is free."""
+    if is_open and wanted >> SEQUENCE_BITS == next_id >> SEQUENCE_BITS:
+        return next_id
+    if wanted < next_id:
         raise ID_TOO_SMALL
     return wanted
+
+
+BY_CLOCK: Final = (None, True)
+"""What `*` wants: any id, as of now."""
 
 
 class AddOptions(NamedTuple):

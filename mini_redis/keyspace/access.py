@@ -4,7 +4,7 @@ Redis keeps 24 bits in every object's header. Under an LFU policy they hold the 
 *logarithmic* counter; otherwise the second of the last access. We have no header, a string being bare bytes, so the
 clocks are a dict beside the data:
 
-    lru:  key -> unix seconds of the last access
+    lru:  key -> unix ms of the last access; told in seconds, but the frozen time is there already, and shared
     lfu:  key -> (minutes of the last decay) << 8 | counter
 
 The counter starts at 5, so that a new key is not evicted before it had a chance. An access raises it with
@@ -39,7 +39,7 @@ class AccessClocks:
         self.decay_minutes = decay_minutes
         self.rng = Random(seed)
         self.clocks: dict[bytes, int] | None = {}
-        self.lru = None if lfu else self.clocks  # where a lookup may note the second itself: the hot path
+        self.lru = None if lfu else self.clocks  # where a lookup may note the time itself: the hot path
         self.default = 0  # the clock of a key that was not used since the clocks were dropped
         self.wanted = lfu
 
@@ -58,7 +58,7 @@ class AccessClocks:
         if self.lfu:
             clocks[key] = self._accessed(clocks.get(key), now_ms // 60_000)
             return
-        clocks[key] = now_ms // 1000
+        clocks[key] = now_ms
 
     def set(self, key: bytes, now_ms: int, *, idle_seconds: int | None, frequency: int | None) -> None:
         """RESTORE: the key has been idle, or was used so often, elsewhere. Only what the policy counts is kept.
@@ -69,7 +69,7 @@ class AccessClocks:
             self._want()[key] = now_ms // 60_000 << 8 | frequency
         elif not self.lfu and idle_seconds is not None:
             seconds = now_ms // 1000
-            self._want()[key] = seconds - (idle_seconds if idle_seconds <= seconds & 0xFFFFFF else 1 << 23)
+            self._want()[key] = 1000 * (seconds - (idle_seconds if idle_seconds <= seconds & 0xFFFFFF else 1 << 23))
 
     def want(self) -> None:
         """Somebody will ask: keep them from now on, however many there are."""
@@ -82,7 +82,7 @@ class AccessClocks:
         """The cron asks: are these more clocks than it is worth to keep for a question that may never come?"""
         if self.clocks is not None and len(self.clocks) > FEW and not self.wanted:
             self.clocks = self.lru = None
-            self.default = now_ms // 1000
+            self.default = now_ms
 
     def forget(self, key: bytes) -> None:
         if self.clocks is not None:
@@ -90,7 +90,7 @@ class AccessClocks:
 
     def idle_seconds(self, key: bytes, now_ms: int) -> int:
         """Whole seconds since the last access."""
-        return now_ms // 1000 - self._want().get(key, self.default or now_ms // 1000)
+        return now_ms // 1000 - self._want().get(key, self.default or now_ms) // 1000
 
     def frequency(self, key: bytes, now_ms: int) -> int:
         """The logarithmic counter, decayed to `now_ms`: 0..255."""

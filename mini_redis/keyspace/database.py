@@ -154,8 +154,9 @@ class Database:
     def read(self, key: bytes, kind: Kind | None = None) -> Any:
         """The value for a reading command: counts a hit or a miss. Raises WRONG_TYPE unless it is of `kind`."""
         keyspace = self.keyspace
+        now_ms = keyspace.now_ms
         value = self.data.get(key)
-        if value is None or (self.expires.get(key, keyspace.now_ms) < keyspace.now_ms and self._expire(key)):
+        if value is None or ((at_ms := self.expires.get(key)) is not None and at_ms < now_ms and self._expire(key)):
             keyspace.misses += 1
             if keyspace.on_miss:
                 keyspace.on_miss(self, key)
@@ -164,9 +165,9 @@ class Database:
         if keyspace.touching:
             lru = self.clocks.lru
             if lru is not None:
-                lru[key] = keyspace.now_ms // 1000
+                lru[key] = now_ms
             else:
-                self.clocks.touch(key, keyspace.now_ms)
+                self.clocks.touch(key, now_ms)
         if kind is not None and type(value) not in kind:
             raise WRONG_TYPE
         return value
@@ -186,19 +187,21 @@ class Database:
     def write(self, key: bytes, kind: Kind | None = None) -> Any:
         """The value for a writing command, which may change it in place: as `read`, without statistics."""
         keyspace = self.keyspace
+        now_ms = keyspace.now_ms
         value = self.data.get(key)
-        if value is None or (self.expires.get(key, keyspace.now_ms) < keyspace.now_ms and self._expire(key)):
+        if value is None or ((at_ms := self.expires.get(key)) is not None and at_ms < now_ms and self._expire(key)):
             return None
         if keyspace.touching:
             lru = self.clocks.lru
             if lru is not None:
-                lru[key] = keyspace.now_ms // 1000
+                lru[key] = now_ms
             else:
-                self.clocks.touch(key, keyspace.now_ms)
-        if kind is not None and type(value) not in kind:
+                self.clocks.touch(key, now_ms)
+        cls = type(value)
+        if kind is not None and cls not in kind:
             raise WRONG_TYPE
-        if type(value) is not bytes:
-            if type(value) in LAYOUTS:
+        if cls is not bytes:
+            if cls in LAYOUTS:
                 keyspace.ledger.stale[value] = self  # type: ignore[index]  # a class of LAYOUTS is a Container
             else:
                 keyspace.ledger.lend(self, key, value)
@@ -265,7 +268,7 @@ class Database:
             keyspace.used += size
         lru = self.clocks.lru
         if lru is not None:
-            lru[key] = keyspace.now_ms // 1000
+            lru[key] = keyspace.now_ms
         else:
             self.clocks.touch(key, keyspace.now_ms)
 

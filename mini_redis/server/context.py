@@ -21,21 +21,18 @@ if TYPE_CHECKING:
 class Context:
     """The world as one client's command sees it."""
 
-    __slots__ = ("client", "db", "server")
+    __slots__ = ("client", "db", "rng", "server")
 
     def __init__(self, server: Server, client: Client) -> None:
         self.server = server
         self.client = client
         self.db: Database = server.keyspace.databases[0]
+        self.rng: Random = server.rng
 
     @property
     def now_ms(self) -> int:
         """Unix time in ms, frozen while a command, script or transaction runs."""
         return self.server.keyspace.now_ms
-
-    @property
-    def rng(self) -> Random:
-        return self.server.rng
 
     def changed(self, key: bytes, event: str, times: int = 1) -> None:
         """`key` of the current database was modified, by `times` changes; `event` is its keyspace event.
@@ -69,6 +66,10 @@ class Context:
 
         Some commands of Redis tell their events before caches hear of the key: `events_first`.
         """
+        server = self.server
+        if value and not server.notify_flags and not self.db.observed:
+            server.dirty += times  # nothing goes, and nobody listens
+            return
         if not events_first:
             self.modified(key, times)
         self.notify(key, event)

@@ -61,8 +61,11 @@ class Hash:
         if self.deadlines is not None and not keep_ttl:
             self.persist(field)
         fields = self.fields
-        before = fields.get(field)
-        fields[field] = value
+        if self.encoding is HASHTABLE:
+            before = fields.put(field, value)  # type: ignore[union-attr]
+        else:
+            before = fields.get(field)
+            fields[field] = value
         if before is None:
             self.payload += len(field) + len(value)
             return True

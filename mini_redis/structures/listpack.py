@@ -34,7 +34,8 @@ EMPTY_SIZE: Final = HEADER_SIZE + 1
 END: Final = 0xFF
 
 _LONGEST_NUMBER: Final = 20
-_NINE: Final = ord("9")
+BEHIND_DIGITS: Final = b":"
+"""No number is spelled like anything that is not less."""
 _UNKNOWN_COUNT: Final = 0xFFFF
 _INTEGER_BYTES: Final = {0xF1: 2, 0xF2: 3, 0xF3: 4, 0xF4: 8}
 
@@ -42,8 +43,7 @@ _INTEGER_BYTES: Final = {0xF1: 2, 0xF2: 3, 0xF3: 4, 0xF4: 8}
 def entry_size(element: bytes | bytearray) -> int:
     """How many bytes an element takes in a listpack, backlen included. O(1)."""
     size = len(element)
-    # No number begins with anything behind the digits: letters need not be looked at twice.
-    if 0 < size <= _LONGEST_NUMBER and element[0] <= _NINE and (number := parse_integer(element)) is not None:
+    if element < BEHIND_DIGITS and (number := parse_integer(element)) is not None:
         return _number_size(number) + 1
     if size < 64:
         return size + 2
@@ -51,14 +51,27 @@ def entry_size(element: bytes | bytearray) -> int:
     return size + _backlen_size(size)
 
 
+def entries_size(elements: Iterable[bytes]) -> int:
+    """How many bytes these elements take in a listpack. O(n)."""
+    size = 0
+    for element in elements:
+        if len(element) < 64 and element >= BEHIND_DIGITS:  # as `entry_size`, without the call
+            size += len(element) + 2
+        else:
+            size += entry_size(element)
+    return size
+
+
 def number_size(number: int) -> int:
     """How many bytes a signed 64 bit number takes in a listpack, backlen included. O(1)."""
-    return 2 if 0 <= number < 128 else _number_size(number) + 1
+    if 0 <= number < 128:
+        return 2
+    return 3 if -4096 <= number < 4096 else _number_size(number) + 1
 
 
 def packed_size(elements: Iterable[bytes]) -> int:
     """How many bytes a listpack of these elements has. O(n)."""
-    return EMPTY_SIZE + sum(map(entry_size, elements))
+    return EMPTY_SIZE + entries_size(elements)
 
 
 def pack(elements: Iterable[bytes]) -> bytes:

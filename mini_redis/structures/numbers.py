@@ -41,7 +41,7 @@ def parse_integer(raw: bytes | bytearray) -> int | None:
     if len(raw) > _LONGEST_INTEGER:
         return None
     if raw.isdigit():
-        if raw[0] == _ZERO:
+        if raw < b"1":
             return 0 if len(raw) == 1 else None
         number = int(raw)
         return number if number <= INT64_MAX else None

@@ -51,20 +51,21 @@ class Limits(NamedTuple):
     """What a node may hold."""
 
     size: int
-    """Bytes of its listpack."""
+    """Bytes of its listpack. An element longer than this gets a plain node."""
     entries: float
     """Elements; infinite where bytes are counted."""
-    plain: int
-    """An element longer than this gets a plain node."""
+
+
+UNLIMITED: Final = Limits(1 << 62, 1 << 62)
+"""The node of a listpack: before it holds too much, `reserve` makes it one of a quicklist."""
 
 
 @lru_cache(maxsize=64)
 def limits_of(fill: int) -> Limits:
     """Read `list-max-listpack-size`. O(1)."""
     if fill >= 0:
-        return Limits(_SAFE_SIZE, max(1, fill), _SAFE_SIZE)
-    size = _SIZES[min(-fill, len(_SIZES)) - 1]
-    return Limits(size, float("inf"), size)
+        return Limits(_SAFE_SIZE, max(1, fill))
+    return Limits(_SIZES[min(-fill, len(_SIZES)) - 1], float("inf"))
 
 
 class Node:
@@ -90,7 +91,7 @@ class List:
         self.accounted = 0
         self.encoding = LISTPACK
         self.fill = 0  # of a quicklist; means nothing for a listpack
-        self._limits = limits_of(0)
+        self._limits = UNLIMITED
 
     def __len__(self) -> int:
         return self.count
@@ -132,36 +133,51 @@ class List:
             size, count = size / 2, count / 2
         if self.nodes[0].size <= size and self.count <= count:
             self.encoding = LISTPACK
+            self._limits = UNLIMITED
 
     # --- The ends ----------------------------------------------------------------------------------------------------
 
     def push_head(self, element: bytes) -> None:
         """O(1). Call `reserve` first."""
-        if self.encoding is QUICKLIST and not (self.nodes and self._fits(self.nodes[0], element)):
-            self.nodes.appendleft(self._node_of(element))
-        else:
-            node = self.nodes[0]
+        nodes, limits, length = self.nodes, self._limits, len(element)
+        node = nodes[0] if nodes else None
+        if (
+            node is not None  # then as `_fits`, without the call
+            and node.size + length + _OVERHEAD <= limits.size
+            and len(node.entries) < limits.entries
+            and not node.plain
+        ):
             node.entries.insert(0, element)
             node.size += entry_size(element)
+        else:
+            nodes.appendleft(self._node_of(element))
         self.count += 1
-        self.payload += len(element)
+        self.payload += length
 
     def push_tail(self, element: bytes) -> None:
         """O(1). Call `reserve` first."""
-        if self.encoding is QUICKLIST and not (self.nodes and self._fits(self.nodes[-1], element)):
-            self.nodes.append(self._node_of(element))
-        else:
-            node = self.nodes[-1]
+        nodes, limits, length = self.nodes, self._limits, len(element)
+        node = nodes[-1] if nodes else None
+        if (
+            node is not None  # likewise
+            and node.size + length + _OVERHEAD <= limits.size
+            and len(node.entries) < limits.entries
+            and not node.plain
+        ):
             node.entries.append(element)
             node.size += entry_size(element)
+        else:
+            nodes.append(self._node_of(element))
         self.count += 1
-        self.payload += len(element)
+        self.payload += length
 
     def pop_head(self) -> bytes:
         """O(1). The list must not be empty."""
         node = self.nodes[0]
         element = node.entries.pop(0)
-        self._removed(node, element)
+        node.size -= entry_size(element)
+        self.count -= 1
+        self.payload -= len(element)
         if not node.entries and self.encoding is QUICKLIST:
             self.nodes.popleft()
         return element
@@ -170,7 +186,9 @@ class List:
         """O(1). The list must not be empty."""
         node = self.nodes[-1]
         element = node.entries.pop()
-        self._removed(node, element)
+        node.size -= entry_size(element)
+        self.count -= 1
+        self.payload -= len(element)
         if not node.entries and self.encoding is QUICKLIST:
             self.nodes.pop()
         return element
@@ -191,6 +209,9 @@ class List:
         wanted = stop - start
         if wanted <= 0:
             return []
+        head = self.nodes[0].entries
+        if stop <= len(head):
+            return head[start:stop]
         number, offset = self._locate(start)
         found = self.nodes[number].entries[offset : offset + wanted]
         while len(found) < wanted:
@@ -206,7 +227,7 @@ class List:
             return False
         number, offset = self._locate(at)
         node = self.nodes[number]
-        if self.encoding is LISTPACK or not (node.plain or len(element) > self._limits.plain):
+        if not (node.plain or len(element) > self._limits.size):
             # In its place, even if the node becomes larger than nodes may be: so does Redis.
             before, node.entries[offset] = node.entries[offset], element
             node.size += entry_size(element) - entry_size(before)
@@ -320,6 +341,7 @@ class List:
             assert node.entries or (not self.count and self.encoding is LISTPACK), "(3) a node is empty"
         if self.encoding is LISTPACK:
             assert len(self.nodes) == 1 and not self.nodes[0].plain, "(4) a listpack is one node"
+            assert self._limits is UNLIMITED, "(4) which may hold anything"
 
     # --- Nodes -------------------------------------------------------------------------------------------------------
 
@@ -341,22 +363,14 @@ class List:
         raise AssertionError("the index is in the list")
 
     def _fits(self, node: Node, element: bytes) -> bool:
-        """Whether a quicklist's node takes one more element; estimated as Redis does, rather too large."""
-        size, count, plain = self._limits
-        length = len(element)
-        if node.plain or length > plain or len(node.entries) >= count:
-            return False
-        return node.size + length + _OVERHEAD <= size
+        """Whether a node takes one more element; estimated as Redis does, rather too large."""
+        size, count = self._limits
+        return node.size + len(element) + _OVERHEAD <= size and len(node.entries) < count and not node.plain
 
     def _node_of(self, element: bytes) -> Node:
-        if len(element) > self._limits.plain:
+        if len(element) > self._limits.size:
             return Node([element], len(element), plain=True)
         return Node([element], EMPTY_SIZE + entry_size(element))
-
-    def _removed(self, node: Node, element: bytes) -> None:
-        node.size -= entry_size(element)
-        self.count -= 1
-        self.payload -= len(element)
 
     def _drop(self, numbers: list[int]) -> None:
         """Remove emptied nodes, given by ascending number. O(m)."""
@@ -373,14 +387,14 @@ class List:
         """Put `element` beside the one at `offset` of a node; without counting it."""
         nodes = self.nodes
         node = nodes[number]
-        if self.encoding is LISTPACK or self._fits(node, element):
+        if self._fits(node, element):
             node.entries.insert(offset + after, element)
             node.size += entry_size(element)
             return
 
         at_edge = offset == (len(node.entries) - 1 if after else 0)
         beside = number + 1 if after else number - 1
-        large = len(element) > self._limits.plain
+        large = len(element) > self._limits.size
         if at_edge and not large and 0 <= beside < len(nodes) and self._fits(nodes[beside], element):
             neighbour = nodes[beside]
             neighbour.entries.insert(0 if after else len(neighbour.entries), element)
@@ -402,7 +416,7 @@ class List:
         """Replace a plain node, by a plain one or by what an insertion behind it would bring about."""
         before = self.nodes[number].entries[0]
         self.payload += len(element) - len(before)
-        if len(element) > self._limits.plain:
+        if len(element) > self._limits.size:
             self.nodes[number] = self._node_of(element)
             return
         self._insert_at(number, 0, element, after=True)
@@ -446,7 +460,7 @@ class List:
         if number + 1 >= len(nodes):
             return False
         one, other = nodes[number], nodes[number + 1]
-        size, count, _ = self._limits
+        size, count = self._limits
         merged = one.size + other.size - EMPTY_SIZE
         if one.plain or other.plain or merged > size or len(one.entries) + len(other.entries) > count:
             return False

@@ -70,7 +70,10 @@ class Set:
 
     def add(self, member: bytes) -> bool:
         """Add a member that fits the encoding; whether it is new. O(1), O(n) for an intset."""
-        if self.encoding is INTSET:
+        if self.encoding is HASHTABLE:
+            if self.members.put(member, True):  # type: ignore[union-attr]
+                return False
+        elif self.encoding is INTSET:
             number = parse_integer(member)
             assert number is not None, "an intset holds integers"
             if member in self:
@@ -123,11 +126,11 @@ class Set:
 
     def pop_random(self, rng: Random) -> bytes:
         """Remove any member, all equally likely. O(1), O(n) for an intset or a listpack."""
-        if not isinstance(self.members, IndexedDict):
+        if self.encoding is not HASHTABLE:
             member = self.random(rng)
             self.discard(member)
             return member
-        member, _ = self.members.pop_random(rng)
+        member, _ = self.members.pop_random(rng)  # type: ignore[union-attr]
         self.payload -= len(member)
         return member
 

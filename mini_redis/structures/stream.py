@@ -6,7 +6,7 @@ and not pay a pointer for each? As a list of *nodes*, each of some hundred entri
     nodes    SortedDict  id of the node's first entry -> Node
     Node     ids         [id, id, ...]            ascending
              bodies      [(field, value, field, value, ...), ...]
-             alive       one byte an entry: 0 is a tombstone
+             dead        {index, ...}              the tombstones among them
 
 An id is found by two bisections, over the nodes and inside of one. Adding touches the last node only.
 
@@ -28,7 +28,7 @@ Invariants (`check`):
 
     (1) ids ascend, those of the living strictly, within nodes and from node to node; a node's key is its first id;
         `tail` is the last node, None without any;
-    (2) `length` is the number of living entries, `Node.live` that of each node;
+    (2) `length` is the number of living entries;
     (3) `first_id` is that of the first living entry, 0 without any; `last_id` is not less than any id;
     (4) `Node.size` is that of its listpack, without the two counters it begins with; `payload` is the sum;
     (5) `radix_nodes` is what Redis's tree would have.
@@ -47,8 +47,8 @@ from typing import Final, NamedTuple
 from sortedcontainers import SortedDict
 
 from mini_redis.structures.consumer_group import Group
-from mini_redis.structures.listpack import EMPTY_SIZE, entry_size, number_size, pack
-from mini_redis.structures.numbers import INT64_MIN, parse_integer
+from mini_redis.structures.listpack import BEHIND_DIGITS, EMPTY_SIZE, entry_size, number_size, pack
+from mini_redis.structures.numbers import INT64_MAX, INT64_MIN, parse_integer
 from mini_redis.structures.piecemeal import piecemeal
 from mini_redis.structures.radix_tree import EMPTY_NODES, nodes_gained
 from mini_redis.structures.stream_id import MAX_ID, MAX_PART, MIN_ID, SEQUENCE_BITS, StreamId, make_id
@@ -83,34 +83,41 @@ class Trim(NamedTuple):
 class Node:
     """Some entries in a row: what Redis keeps in one listpack."""
 
-    __slots__ = ("alive", "bodies", "fields", "first_ms", "first_sequence", "ids", "live", "size")
+    __slots__ = ("bodies", "dead", "fields", "first_ms", "first_sequence", "ids", "same_fields_size", "size")
 
     def __init__(self, first_id: StreamId, fields: list[bytes]) -> None:
         self.ids: list[StreamId] = []
         self.bodies: list[Body] = []
-        self.alive = bytearray()
-        self.live = 0
+        self.dead: set[int] = set()
         self.fields = fields
         self.first_ms, self.first_sequence = first_id >> SEQUENCE_BITS, first_id & MAX_PART
-        self.size = EMPTY_SIZE + number_size(len(fields)) + sum(map(entry_size, fields)) + number_size(0)
+        names_size = sum(map(entry_size, fields))
+        self.size = EMPTY_SIZE + number_size(len(fields)) + names_size + number_size(0)
+        # What an entry with these fields takes, beside its id, and beside its fields and values as they are.
+        self.same_fields_size = _FLAGS_SIZE + number_size(len(fields) + 3) - names_size
+
+    @property
+    def live(self) -> int:
+        """How many entries are no tombstones. O(1)."""
+        return len(self.ids) - len(self.dead)
 
     @property
     def listpack_size(self) -> int:
         """O(1)."""
-        return self.size + number_size(self.live) + number_size(len(self.ids) - self.live)
+        if len(self.ids) < 128:
+            return self.size + _TWO_SMALL
+        return self.size + number_size(self.live) + number_size(len(self.dead))
 
-    def append(self, entry_id: StreamId, body: list[bytes]) -> int:
-        """Add an entry; by how much `size` grows. `body` is the node's from now on. O(len(body))."""
+    def append(self, entry_id: StreamId, body: list[bytes], packed: int) -> int:
+        """Add an entry; by how much `size` grows. `body` is the node's from now on, `packed` its size. O(len(body))."""
         self.ids.append(entry_id)
-        self.alive.append(1)
-        self.live += 1
-        count = len(body) // 2
-        grown = _FLAGS_SIZE + self._distance_size(entry_id)
+        grown = packed + (_TWO_SMALL if entry_id - self.ids[0] < 128 else self._distance_size(entry_id))
         if body[::2] == self.fields:
             body[::2] = self.fields  # equal names are kept once, here as in a listpack
-            grown += sum(map(entry_size, body[1::2])) + number_size(count + 3)
+            grown += self.same_fields_size
         else:
-            grown += number_size(count) + sum(map(entry_size, body)) + number_size(2 * count + 4)
+            count = len(body) // 2
+            grown += _FLAGS_SIZE + number_size(count) + number_size(2 * count + 4)
         self.bodies.append(tuple(body))
         self.size += grown
         return grown
@@ -122,9 +129,9 @@ class Node:
 
     def _distance_size(self, entry_id: StreamId) -> int:
         ms, sequence = (entry_id >> SEQUENCE_BITS) - self.first_ms, (entry_id & MAX_PART) - self.first_sequence
-        if 0 <= ms < 128 and 0 <= sequence < 128:
-            return _TWO_SMALL
-        return number_size(_signed(ms)) + number_size(_signed(sequence))
+        if ms > INT64_MAX or not INT64_MIN <= sequence <= INT64_MAX:
+            ms, sequence = _signed(ms), _signed(sequence)
+        return number_size(ms) + number_size(sequence)
 
     def draw_in(self, last_id: StreamId) -> int:
         """The stream goes back to an id: tombstones with greater ones get this one, so that ids ascend.
@@ -139,8 +146,7 @@ class Node:
 
     def bury(self, at: int) -> None:
         """Make a tombstone of the entry at an index. O(1)."""
-        self.alive[at] = 0
-        self.live -= 1
+        self.dead.add(at)
 
     def listpack(self) -> bytes:
         """The bytes of the node in Redis, tombstones included. O(size)."""
@@ -148,14 +154,14 @@ class Node:
 
     def _elements(self) -> Iterator[bytes]:
         yield b"%d" % self.live
-        yield b"%d" % (len(self.ids) - self.live)
+        yield b"%d" % len(self.dead)
         yield b"%d" % len(self.fields)
         yield from self.fields
         yield b"0"
-        for entry_id, body, alive in zip(self.ids, self.bodies, self.alive, strict=True):
+        for at, (entry_id, body) in enumerate(zip(self.ids, self.bodies, strict=True)):
             same_fields = list(body[::2]) == self.fields
             stored = body[1::2] if same_fields else (b"%d" % (len(body) // 2), *body)
-            yield b"%d" % (_SAME_FIELDS * same_fields | _DELETED * (not alive))
+            yield b"%d" % (_SAME_FIELDS * same_fields | _DELETED * (at in self.dead))
             for part in self._distance(entry_id):
                 yield b"%d" % part
             yield from stored
@@ -174,7 +180,7 @@ class Node:
                 node._append_packed(first_id, rest)
         except StopIteration:
             raise ValueError("not a node of a stream: it ends too early") from None
-        if node.live != live or not node.ids or node.ids[0] != first_id or next(rest, None) is not None:
+        if len(node.dead) != dead or not node.ids or node.ids[0] != first_id or next(rest, None) is not None:
             raise ValueError("not a node of a stream: it does not hold what it says")
         return node
 
@@ -191,7 +197,7 @@ class Node:
         length = len(self.fields) if flags & _SAME_FIELDS else len(body) + 1
         if flags & ~(_SAME_FIELDS | _DELETED) or _number(rest) != length + 3 or (self.ids and entry_id < self.ids[-1]):
             raise ValueError("not a node of a stream: an entry is not what it says")
-        self.append(entry_id, body)
+        self.append(entry_id, body, sum(map(entry_size, body)))
         if flags & _DELETED:
             self.bury(len(self.ids) - 1)
 
@@ -233,25 +239,37 @@ class Stream:
 
     # --- Add and read ------------------------------------------------------------------------------------------------
 
-    def append(self, entry_id: StreamId, body: list[bytes], max_bytes: int, max_entries: int) -> None:
-        """Add an entry of fields and values, alternating. Its id must be greater than `last_id`.
+    def append(self, entry_id: StreamId, body: list[bytes], max_bytes: int, max_entries: int) -> bool:
+        """Add an entry of fields and values, alternating, unless no node can hold it; whether one can.
 
-        `body` is the stream's from now on; the limits are those of a node, 0 for none. O(len(body)), and O(log m) where
-        a node begins.
+        Its id must be greater than `last_id`. `body` is the stream's from now on; the limits are those of a node,
+        0 for none. O(len(body)), and O(log m) where a node begins.
         """
         assert entry_id > self.last_id, "ids strictly increase"
+        length = packed = 0
+        for word in body:
+            size = len(word)
+            length += size
+            packed += size + 2 if size < 64 and word >= BEHIND_DIGITS else entry_size(word)
+        if length > MAX_NODE_BYTES:
+            return False
         node = self.tail
-        if node is None or _is_full(node, sum(map(len, body)), max_bytes, max_entries):
+        if (
+            node is None
+            or 0 < max_entries <= len(node.ids)
+            or node.listpack_size + length >= (max_bytes if 0 < max_bytes <= MAX_NODE_BYTES else MAX_NODE_BYTES)
+        ):
             node = self.tail = Node(entry_id, body[::2])
             self.radix_nodes += nodes_gained(self.nodes, entry_id)
             self.nodes[entry_id] = node
             self.payload += node.size
-        self.payload += node.append(entry_id, body)
+        self.payload += node.append(entry_id, body, packed)
         self.length += 1
         self.entries_added += 1
         self.last_id = entry_id
         if self.length == 1:
             self.first_id = entry_id
+        return True
 
     def adopt(self, node: Node) -> None:
         """Add a node that has been filled elsewhere, behind all there are: a file is read. ValueError if it is not.
@@ -275,9 +293,9 @@ class Stream:
             node = nodes[key]
             if key > end:
                 return
-            ids, bodies, alive = node.ids, node.bodies, node.alive
+            ids, bodies, dead = node.ids, node.bodies, node.dead
             for at in range(bisect_left(ids, start), bisect_right(ids, end)):
-                if alive[at]:
+                if at not in dead:
                     yield ids[at], bodies[at]
 
     def reverse_range(self, start: StreamId = MIN_ID, end: StreamId = MAX_ID) -> Iterator[Entry]:
@@ -285,9 +303,9 @@ class Stream:
         nodes = self.nodes
         for key in nodes.islice(0, nodes.bisect_right(end), reverse=True):
             node = nodes[key]
-            ids, bodies, alive = node.ids, node.bodies, node.alive
+            ids, bodies, dead = node.ids, node.bodies, node.dead
             for at in reversed(range(bisect_left(ids, start), bisect_right(ids, end))):
-                if alive[at]:
+                if at not in dead:
                     yield ids[at], bodies[at]
             if key <= start:
                 return
@@ -308,7 +326,8 @@ class Stream:
             return None
         key, node = self.nodes.peekitem(number)
         at = bisect_left(node.ids, entry_id)
-        return (key, node, at) if at < len(node.ids) and node.ids[at] == entry_id and node.alive[at] else None
+        is_there = at < len(node.ids) and node.ids[at] == entry_id and at not in node.dead
+        return (key, node, at) if is_there else None
 
     # --- Delete ------------------------------------------------------------------------------------------------------
 
@@ -377,7 +396,7 @@ class Stream:
             entry_id = node.ids[at]
             if self.length <= rule.maxlen if rule.maxlen is not None else entry_id >= rule.min_id:
                 break
-            if node.alive[at] and self.release(entry_id, rule.policy):
+            if at not in node.dead and self.release(entry_id, rule.policy):
                 node.bury(at)
                 self.length -= 1
                 buried += 1
@@ -469,8 +488,8 @@ class Stream:
         twin = Stream()
         for key, node in self.nodes.items():
             other = twin.tail = twin.nodes[key] = Node(key, node.fields)
-            other.ids, other.bodies, other.alive = list(node.ids), list(node.bodies), bytearray(node.alive)
-            other.live, other.size = node.live, node.size
+            other.ids, other.bodies, other.dead = list(node.ids), list(node.bodies), set(node.dead)
+            other.size = node.size
         for name, group in self.groups.items():
             twin.groups[name] = group.copy()
         twin.length, twin.entries_added, twin.payload = self.length, self.entries_added, self.payload
@@ -500,7 +519,7 @@ class Stream:
         gained: SortedDict[StreamId, None] = SortedDict()
         radix_nodes = EMPTY_NODES
         for key, node in self.nodes.items():
-            assert node.live == sum(node.alive), "(2) a node miscounts its entries"
+            assert all(0 <= at < len(node.ids) for at in node.dead), "(2) a tombstone of no entry"
             assert node.listpack_size == len(node.listpack()), "(4) a node's size is wrong"
             radix_nodes += nodes_gained(gained, key)
             gained[key] = None
@@ -508,13 +527,6 @@ class Stream:
         assert self.radix_nodes == radix_nodes, "(5) the radix tree has other nodes"
         for group in self.groups.values():
             group.check()
-
-
-def _is_full(node: Node, length: int, max_bytes: int, max_entries: int) -> bool:
-    """Whether an entry whose words have this length together must begin a new node. Tombstones count as entries."""
-    if max_bytes == 0 or max_bytes > MAX_NODE_BYTES:
-        max_bytes = MAX_NODE_BYTES
-    return 0 < max_entries <= len(node.ids) or node.listpack_size + length >= max_bytes
 
 
 def _number(elements: Iterator[bytes], fewest: int = 0) -> int:
