@@ -30,6 +30,7 @@ _ZERO = ord("0")
 
 _DECIMAL = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _HEXADECIMAL = re.compile(rb"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+)?").fullmatch
+_SURELY_FINITE = 300  # digits
 _INFINITE = re.compile(rb"([+-]?)inf(?:inity)?", re.IGNORECASE).fullmatch
 
 
@@ -61,6 +62,8 @@ def parse_double(raw: bytes | bytearray) -> float | None:
 
     O(len(raw)). Source: `string2d` of Redis 8.2.3.
     """
+    if raw.isdigit() and len(raw) < _SURELY_FINITE:  # most scores: nothing below can happen to them
+        return float(raw)
     if _DECIMAL(raw):
         number = float(raw)
         significand = raw.lower().partition(b"e")[0] if number == 0.0 else b""
