@@ -36,7 +36,7 @@ from math import prod
 from pathlib import Path
 from statistics import median
 
-from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
+from .endpoints import NAMES, Endpoint, EndpointError, measured_python, open_endpoint
 from .load import Load, LoadError, deletions, drive, inserts, shuffled
 from .wire import WireClosed, WireTimeout, encode_command
 
@@ -337,8 +337,10 @@ def resident_bytes(endpoint: Endpoint) -> int:
 
 
 def describe(endpoint: Endpoint) -> str:
+    """What is measured, and the interpreter with it."""
     python = endpoint.facts.get("python_version")
-    return endpoint.title + (f", Python {python}" if python else "")
+    where = f", {os.path.realpath(measured_python())}" if python and endpoint.process else ""
+    return endpoint.title + (f", Python {python}{where}" if python else "")
 
 
 # --- Telling ---------------------------------------------------------------------------------------------------------

@@ -93,11 +93,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def measured_python() -> str:
+    """The interpreter that mini_redis is started with: this one, or what the environment names as MINI_REDIS_PYTHON."""
+    return os.environ.get("MINI_REDIS_PYTHON", sys.executable)
+
+
 def command_line(name: str, port: int, directory: str, extra: tuple[str, ...] = ()) -> list[str]:
     """How the named server is started, with nothing persisted and DEBUG allowed."""
     common = ["--port", str(port), "--save", ""]
     if name == "mini_redis":
-        serve = [sys.executable, "-m", "mini_redis", "serve"]
+        serve = [measured_python(), "-m", "mini_redis", "serve"]
         return [*serve, *common, "--dir", directory, "--enable-debug-command", "yes", *extra]
     recipe = RECIPES[name]
     debug = ["--enable-debug-command", "yes"] if recipe.debug_directive else []

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +26,7 @@ from math import cos, log, pi, sqrt
 from pathlib import Path
 from random import Random
 
+from .bench import describe
 from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
 from .wire import Connection, encode_command
 
@@ -247,8 +247,8 @@ def table(found: list[Growth], sizes: tuple[int, ...] = SIZES) -> str:
 
 def machine(subject: Endpoint, oracle: Endpoint) -> dict[str, object]:
     """What was measured, and on what."""
-    about = f"{os.cpu_count()} processors under a load of {os.getloadavg()[1]:.0f}, Python {platform.python_version()}"
-    return {"subject": subject.title, "oracle": oracle.title, "machine": about}
+    about = f"{os.cpu_count()} processors under a load of {os.getloadavg()[1]:.0f}"
+    return {"subject": describe(subject), "oracle": oracle.title, "machine": about}
 
 
 def plot(found: list[Growth], sizes: tuple[int, ...] = SIZES) -> str:
