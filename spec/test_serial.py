@@ -1,12 +1,10 @@
-"""Promise D2: MULTI is atomic and serial, WATCH is compare-and-set, also against expiry, and there is no roll-back.
+"""Promise D2: MULTI is atomic and serial, WATCH is compare-and-set, also against expiry and eviction, without roll-back.
 
 Several clients send commands cut into pieces, so that their bytes arrive in any interleaving. There must be one order
 of all commands and transactions, each whole, that explains every reply and the data in the end; and it must agree with
 the order in which the commands were completed (strict serialisability). On one node that order is known: a command
 happens when its last byte arrives, a transaction when the last byte of EXEC does. So a model that knows nothing of
 bytes, queues of replies or turns, and only runs one thing after another, must give the same replies.
-
-Eviction spoils a WATCH as expiry does; that is specified where eviction is.
 """
 
 from __future__ import annotations
@@ -131,6 +129,13 @@ class Model:
         self.ends.pop(key, None)
         self._changed(key)
 
+    def evict(self) -> None:
+        """All there is, for want of memory. What was over already does not change by going."""
+        for key in [key for key in self.values if self.there(key)]:
+            del self.values[key]
+            self._changed(key)
+        self.values, self.ends = {}, {}
+
     def _changed(self, key: str) -> None:
         for caller in self.callers.values():
             caller.lost = caller.lost or key in caller.watched
@@ -148,10 +153,11 @@ STEPS = st.lists(
         st.tuples(st.integers(0, 2), COMMANDS, st.integers(0, 12)),
         st.tuples(st.integers(0, 2), COMMANDS, st.integers(0, 12)),
         st.integers(1, 6),  # ms
+        st.just("evict"),
     ),
     max_size=50,
 )
-Step = tuple[int, list[str], int] | int
+Step = tuple[int, list[str], int] | int | str
 
 
 @settings(max_examples=400)
@@ -159,9 +165,15 @@ Step = tuple[int, list[str], int] | int
 @example([(0, ["SET", "x", "5"], 0), (0, ["PEXPIRE", "x", "3"], 0), (0, ["WATCH", "x"], 0), 4,
           (0, ["MULTI"], 0), (0, ["GET", "x"], 0), (0, ["EXEC"], 0)])  # fmt: skip
 @example([(0, ["WATCH", "x"], 0), (1, ["DEL", "x"], 0), (0, ["MULTI"], 0), (0, ["EXEC"], 0)])
+@example([(0, ["SET", "x", "5"], 0), (0, ["WATCH", "x"], 0), "evict", (0, ["MULTI"], 0), (0, ["EXEC"], 0)])
+@example([(0, ["SET", "x", "5"], 0), (0, ["PEXPIRE", "x", "3"], 0), 4, (0, ["WATCH", "x"], 0), "evict",
+          (0, ["MULTI"], 0), (0, ["EXEC"], 0)])  # fmt: skip
+@example([(0, ["SET", "x", "5"], 0), (0, ["PEXPIRE", "x", "3"], 0), 4, (0, ["WATCH", "x"], 0), (1, ["GET", "x"], 0),
+          (0, ["MULTI"], 0), (0, ["EXEC"], 0)])  # fmt: skip
 def test_one_order_explains_every_reply(steps: list[Step]) -> None:
     node, model = InProcess("hz 1", wall_us=START_MS * 1000), Model()
-    clients = [node.connect() for _ in range(3)]
+    clients, operator = [node.connect() for _ in range(3)], node.connect()
+    operator.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
     expected: list[list[Reply]] = [[], [], []]
     under_way: dict[int, tuple[list[str], bytes]] = {}  # client -> its last command, and what is unsent of it
 
@@ -173,6 +185,12 @@ def test_one_order_explains_every_reply(steps: list[Step]) -> None:
         return tail
 
     for step in steps:
+        if step == "evict":
+            operator.command("CONFIG", "SET", "maxmemory", "1")
+            operator.command("CONFIG", "SET", "maxmemory", "0")
+            model.evict()
+            continue
+        assert not isinstance(step, str)
         if isinstance(step, int):
             node.clock.advance(step / 1000)
             model.now_ms += step

@@ -39,9 +39,13 @@ if TYPE_CHECKING:
 
 
 class Watcher(Protocol):
-    """Who did WATCH: its next EXEC fails once `dirty_cas` is set."""
+    """Who did WATCH: its next EXEC fails once `dirty_cas` is set.
+
+    `watching` tells of each key, named with its database, whether its time was over already: then it may vanish.
+    """
 
     dirty_cas: bool
+    watching: dict[tuple[int, bytes], bool]
 
 
 class Keyspace:
@@ -416,12 +420,26 @@ class Database:
     # --- WATCH -------------------------------------------------------------------------------------------------------
 
     def touch_watched(self, key: bytes) -> None:
-        """`key` was modified: transactions that watch it will fail."""
+        """`key` was modified: transactions that watch it will fail, unless what was over when they began is now gone."""
         for watcher in self.watched.get(key, ()):
-            watcher.dirty_cas = True
+            if watcher.watching[self.id, key] and key not in self.data:
+                watcher.watching[self.id, key] = False
+            else:
+                watcher.dirty_cas = True
 
     def touch_watched_in(self, other: Database | None) -> None:
-        """Every key vanishes or is replaced by `other`'s: tell the watchers of those that exist on either side."""
-        for key in self.watched:
-            if key in self.data or (other is not None and key in other.data):
-                self.touch_watched(key)
+        """Every key vanishes or is replaced by `other`'s: tell the watchers of those that exist on either side.
+
+        What had no value then, or one whose time was over, and has none now or one whose time is over, is the same.
+        """
+        for key, watchers in self.watched.items():
+            comes = other is not None and key in other.data
+            if not comes and key not in self.data:
+                continue
+            comes_over = comes and other is not None and other.is_expired(key)
+            for watcher in watchers:
+                was_over = watcher.watching[self.id, key]
+                if (was_over or key not in self.data) and (comes_over or not comes):
+                    watcher.watching[self.id, key] = comes_over
+                else:
+                    watcher.dirty_cas = True

@@ -66,7 +66,7 @@ class EncoderTable(dict[type, Encoder]):
 def encode(value: Reply, protocol: int) -> bytes:
     """`value` as the bytes that a client of `protocol` (2 or 3) reads. O(size)."""
     if type(value) is list and len(value) >= FEW and {*map(type, value)} == ONLY_BULKS:  # as most long replies
-        return b"*%d\r\n%b" % (len(value), _bulks(value))  # type: ignore[arg-type]
+        return b"*%d\r\n%b" % (len(value), _bulks(value))
     pieces: list[bytes] = []
     table = TABLES[protocol]
     try:
