@@ -68,6 +68,15 @@ GET = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
         (b"*1\r\n$-1\r\n", [], b"ERR Protocol error: invalid bulk length"),
         (b"*1\r\n$x\r\n", [], b"ERR Protocol error: invalid bulk length"),
         (b"*1\r\n$1048577\r\n", [], b"ERR Protocol error: invalid bulk length"),
+        (GET + b">1\r\n*1\r\n$1\r\nk\r\n" + GET, [[b"GET", b"k"], [b">1"], [b"k"], [b"GET", b"k"]], None),
+        (GET + b">1\r\n$1\r\nk\r\n" + GET, [[b"GET", b"k"], [b">1"], [b"$1"], [b"k"], [b"GET", b"k"]], None),
+        (GET + b"~1\r\n$1\r\nk\r\n" + GET, [[b"GET", b"k"], [b"~1"], [b"$1"], [b"k"], [b"GET", b"k"]], None),
+        (GET + b"%0\r\n" + GET, [[b"GET", b"k"], [b"%0"], [b"GET", b"k"]], None),
+        (GET + b"$0\r\n\r\n" + GET, [[b"GET", b"k"], [b"$0"], [b"GET", b"k"]], None),
+        (GET + b"%1\r\n*0\r\n*0\r\n" + GET, [[b"GET", b"k"], [b"%1"], [b"GET", b"k"]], None),
+        (GET + b":0\r\n*0\r\n" + GET, [[b"GET", b"k"], [b":0"], [b"GET", b"k"]], None),
+        (GET + b"*0\r\n*2\r\n*2\r\n", [[b"GET", b"k"]], b"ERR Protocol error: expected '$', got '*'"),
+        (b"*1\r\n$1\r\n(((" + GET, [[b"("], [b"GET", b"k"]], None),
     ],
 )
 def test_requests(data: bytes, requests: list[list[bytes]], error: bytes | None) -> None:
@@ -220,6 +229,10 @@ fragments = st.sampled_from(
         b"PING\r\n",
         b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n",
         b"$0\r\n\r\n",
+        b"*1\r\n(1\r\n",
+        b"*1\r\n$1\r\n(((",
+        b">1\r\n$1\r\n>\r\n",
+        b"~1\r\n$1\r\nx\r\n",
     ]
 )
 noise = st.lists(fragments | st.binary(max_size=3), max_size=14).map(b"".join)

@@ -74,7 +74,7 @@ def _fcall(ctx: Context, argv: list[bytes], *, ro: bool) -> Reply:
     function = scripting.libraries.find(argv[1])
     if function is None:
         raise NO_SUCH_FUNCTION
-    return scripting.run_function(ctx, argv, function, key_count(argv, BAD_KEY_COUNT), ro=ro)
+    return scripting.run(ctx, argv, function, key_count(argv, BAD_KEY_COUNT), ro=ro)
 
 
 # --- FUNCTION: change the libraries ----------------------------------------------------------------------------------

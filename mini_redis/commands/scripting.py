@@ -56,7 +56,7 @@ def eval_(ctx: Context, argv: list[bytes]) -> Reply:
     ctx.server.observation.script_begins(ctx.client, argv)
     keys = key_count(argv)
     scripting = ctx.server.scripting
-    return scripting.run_script(ctx, argv, scripting.use(argv[1]), keys, ro=False)
+    return scripting.run(ctx, argv, scripting.use(argv[1]), keys, ro=False)
 
 
 @command(
@@ -72,7 +72,7 @@ def eval_ro(ctx: Context, argv: list[bytes]) -> Reply:
     ctx.server.observation.script_begins(ctx.client, argv)
     keys = key_count(argv)
     scripting = ctx.server.scripting
-    return scripting.run_script(ctx, argv, scripting.use(argv[1]), keys, ro=True)
+    return scripting.run(ctx, argv, scripting.use(argv[1]), keys, ro=True)
 
 
 @command(
@@ -107,7 +107,7 @@ def _evalsha(ctx: Context, argv: list[bytes], *, ro: bool) -> Reply:
     if len(argv[1]) != 40:  # so no number of keys can be wrong
         scripting.find(argv[1])
     keys = key_count(argv)
-    return scripting.run_script(ctx, argv, scripting.find(argv[1]), keys, ro=ro)
+    return scripting.run(ctx, argv, scripting.find(argv[1]), keys, ro=ro)
 
 
 def key_count(argv: list[bytes], error: ReplyError = NOT_AN_INTEGER) -> int:
@@ -115,11 +115,9 @@ def key_count(argv: list[bytes], error: ReplyError = NOT_AN_INTEGER) -> int:
     count = parse_integer(argv[2])
     if count is None:
         raise error
-    if count > len(argv) - 3:
-        raise MORE_KEYS_THAN_WORDS
-    if count < 0:
-        raise NEGATIVE_KEYS
-    return count
+    if 0 <= count <= len(argv) - 3:
+        return count
+    raise NEGATIVE_KEYS if count < 0 else MORE_KEYS_THAN_WORDS
 
 
 # --- SCRIPT ----------------------------------------------------------------------------------------------------------

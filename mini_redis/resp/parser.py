@@ -20,13 +20,14 @@ in C. It was made for *replies* and accepts much that is no request, thus its an
 what the careful parser would say:
 
     (1) the chunk starts at a request's boundary, and with `*`;
-    (2) it ends at one: an empty array is appended, and it alone must come out last, as an array at the top level;
-    (3) each request is a list of bytes: nothing but bytes can be joined, and other replies are not empty lists or have
-        no elements at all; only maps, sets and pushes do, which start with `%`, `~`, `>` or `|`;
-    (4) each of these was a bulk string: the other things that hiredis returns as bytes start with `+`, `(` or `=`. If
-        the chunk holds none of these seven bytes, nothing more needs to be checked; otherwise `list.__len__` asks for
-        lists, and the requests are encoded again and must give the chunk. The same comparison finds the whole requests
-        of a chunk that ends within one.
+    (2) it ends at one: an empty array that follows must come out, alone, as an array at the top level;
+    (3) each request is a list of bytes: nothing but bytes can be joined. Maps, sets and pushes of bytes can be, too,
+        but start with `%`, `~`, `>` or `|`; and what is empty can be, so that no reply may be;
+    (4) each of these was a bulk string: the other things that hiredis returns as bytes start with `+`, `(` or `=`.
+
+What an item starts with belongs to no argument: if all arguments together hold as many of these seven bytes as the
+chunk does, none is outside of them, and so (3) and (4) hold. If not, or if a reply is empty, the replies are encoded
+again and must give the chunk. The same comparison finds the whole requests of a chunk that ends within one.
 
 In all other cases the chunk is left, untouched, to the careful parser, and that to its end: who sends what the fast
 path cannot use must not make it try again for each request. It does not even try where six digits follow an aggregate's
@@ -57,8 +58,9 @@ MAX_UNAUTHENTICATED_MULTIBULK = 10
 MAX_UNAUTHENTICATED_BULK = 16384
 SPECIAL = re.compile(rb"[\"'\0\v\f]").search  # what makes splitting a line more than splitting at spaces
 TELL_TYPES = b"+(=>~|%"  # with these begins whatever hiredis could make bytes, or a collection, of, beside `$` and `*`
+UNFINISHED = object()  # what hiredis says when it needs more bytes
 HUGE_ARRAY = re.compile(rb"\*\d{6}").search
-HUGE_AGGREGATE = re.compile(rb"[>~|]\d{6}").search
+AS_ARRAYS = bytes.maketrans(b">~|", b"***")  # the other aggregates, so that one search finds them all
 SMALL = 256  # bytes of a chunk that may be one request and nothing else: the usual one without pipelining
 FEW = 10  # arguments
 COUNTS = [b"*%d" % count for count in range(FEW + 1)]
@@ -90,7 +92,7 @@ class RequestParser:
         self._missing = 0
         self._bulk_length = -1
         self._arguments: Request = []
-        self._reader: Any = hiredis.Reader() if fast and hiredis else None
+        self._reader: Any = new_reader() if fast and hiredis else None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the stream. O(1)."""
@@ -147,30 +149,27 @@ class RequestParser:
 
     def _read_fast(self, chunk: bytes) -> tuple[list[Request], int]:
         """The requests at the chunk's start and where they end; ([], 0) when the careful parser must look."""
-        plain = len(chunk.translate(None, TELL_TYPES)) == len(chunk)
-        if HUGE_ARRAY(chunk) or (not plain and HUGE_AGGREGATE(chunk)):
+        tells = count_tells(chunk)
+        if HUGE_ARRAY(chunk.translate(AS_ARRAYS) if tells else chunk):
             return [], 0
         reader = self._reader
         replies: list[Request] = []
         try:
-            reader.feed(chunk + b"*0\r\n")
-            replies.extend(iter(reader.gets, False))
-            whole = bool(replies) and replies.pop() == []
-        except hiredis.HiredisError:
-            whole = False  # what came out before the error is in the list; the last may have eaten of the empty array
-            del replies[-1:]
+            reader.feed(chunk)
+            replies.extend(iter(reader.gets, UNFINISHED))
+            reader.feed(b"*0\r\n")
+            whole = reader.gets() == []
+        except (hiredis.HiredisError, TypeError):  # the latter for a list as the key of a map
+            whole = False  # what came out before the error is in the list
         try:
-            b"".join(chain.from_iterable(replies))  # only lists of bytes can be joined...
-            if whole and plain and all(replies):
-                return replies, len(chunk)
-            shortest = min(map(list.__len__, replies), default=1)  # ...and what is empty, or a map: this asks for lists
+            arguments = b"".join(chain.from_iterable(replies))  # only lists of bytes can be joined
         except TypeError:
-            self._reader = hiredis.Reader()
+            self._reader = new_reader()
             return [], 0
-        if whole and not any(byte in chunk for byte in (b"+", b"(", b"=")):
-            return (replies if shortest else list(filter(None, replies))), len(chunk)
+        if whole and all(replies) and (not tells or count_tells(arguments) == tells):
+            return replies, len(chunk)
         if not whole:
-            self._reader = hiredis.Reader()  # it still holds the unfinished request
+            self._reader = new_reader()  # it still holds the unfinished request
         encoded = b"".join(map(encode_request, replies))
         if not chunk.startswith(encoded) or (whole and len(encoded) != len(chunk)):
             return [], 0
@@ -305,6 +304,15 @@ def read_small(chunk: bytes) -> Request | None:
     ):
         return arguments
     return None
+
+
+def new_reader() -> Any:
+    return hiredis.Reader(notEnoughData=UNFINISHED)  # by default False, which `#f` is, too, and `:0` is equal to
+
+
+def count_tells(text: bytes) -> int:
+    """How many of the bytes are in TELL_TYPES."""
+    return len(text) - len(text.translate(None, TELL_TYPES))
 
 
 def encode_request(arguments: Request) -> bytes:

@@ -100,6 +100,8 @@ class Api:
             reply = self._host.call(_argv(words))
         except BadCall as error:
             raise Raised(error.text, reply=True) from None
+        if type(reply) is bytes or type(reply) is int:
+            return reply
         if isinstance(reply, ReplyError):
             raise Raised(reply.text, reply=True, counted=True)
         return to_lua(self._lua, reply, self.resp)
@@ -191,16 +193,19 @@ class BadCall(Exception):
 
 
 def _argv(words: tuple[Value, ...]) -> list[bytes]:
-    argv = list(words)
-    for at, word in enumerate(words):
-        if type(word) is not bytes:
-            text = argument_of_command(word)
-            if text is None:
-                raise BadCall(BAD_ARGUMENTS)
-            argv[at] = text
-    if not argv:
+    if not words:
         raise BadCall(NO_ARGUMENTS)
-    return argv
+    for word in words:
+        if type(word) is not bytes:
+            return [word if type(word) is bytes else _argument(word) for word in words]
+    return list(words)
+
+
+def _argument(word: Value) -> bytes:
+    text = argument_of_command(word)
+    if text is None:
+        raise BadCall(BAD_ARGUMENTS)
+    return text
 
 
 def _as_number(value: Value) -> int | None:

@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import ClassVar, Final
 
 from mini_redis.resp.parser import split_quoted
 from mini_redis.resp.reply import Reply, ReplyError, SetReply, SimpleString
+from mini_redis.scripting.interpreter import FUNCTION, Interpreter
 from mini_redis.scripting.lua import LuaError, Raised, Value, is_table, to_text, type_name
-
-if TYPE_CHECKING:
-    from mini_redis.scripting.interpreter import Interpreter
 
 LIBRARY_FLAGS: Final = (b"no-writes", b"allow-oom", b"allow-stale", b"no-cluster", b"allow-cross-slot-keys")
 
@@ -40,6 +38,9 @@ _NAME: Final = re.compile(rb"[A-Za-z0-9_]+")
 
 @dataclass(slots=True, eq=False)
 class Function:
+    """What FCALL calls."""
+
+    source: ClassVar[bytes] = FUNCTION
     name: bytes
     callback: Value
     flags: frozenset[bytes]

@@ -32,12 +32,13 @@ from mini_redis.scripting.cjson import Cjson
 from mini_redis.scripting.cmsgpack import Cmsgpack
 from mini_redis.scripting.lua import MISSING, Function, Lua, LuaError, Raised, Value, lua51, to_text
 from mini_redis.scripting.struct import STRUCT
-from mini_redis.scripting.values import OnError, c_string, to_reply
+from mini_redis.scripting.values import OnError, c_string, to_reply, to_status
 
 INSTRUCTIONS: Final = 100_000
 """After so many a running script asks whether it should go on: a millisecond or two."""
-ARRAY: Final = b"array"
-"""What a script has returned is an array of strings and integers, which follow."""
+STATUS, ARRAY, FAILURE = b"status", b"array", b"failure"
+"""What a script's end is, if sandbox.lua tells more than the value that was returned: a status, whose text follows; an
+array of strings and integers, whose length and elements follow; an error, which follows as `_failure` takes it."""
 MOST_ON_STACK: Final = 1000
 """Words of a call that are handed over one by one; more of them come in tables."""
 SCRIPT: Final = b"@user_script"
@@ -89,9 +90,8 @@ class Interpreter:
         cjson.null = inside[b"null"]
         cjson.as_library = lambda other: inside[b"cjson"](self.lua.table_from(self._exposed_all(other.functions())))
         self._where = inside[b"where"]
-        self._run, self._run_tables = inside[b"run"], inside[b"run_tables"]
-        self._apply, self._load = inside[b"apply"], inside[b"load"]
-        self._compile = inside[b"compile"]
+        self._run = inside[b"run" if source == SCRIPT else b"apply"]
+        self._load, self._compile = inside[b"load"], inside[b"compile"]
         self.used_bytes: Callable[[], int] = inside[b"used_bytes"]
 
     def _sandboxed(
@@ -161,48 +161,43 @@ class Interpreter:
             raise LuaError(found[1])
         return found
 
-    def run(self, script: Value, count: int, words: Sequence[bytes]) -> Reply | Failure:
-        """Run a script, for which `count` of the words are keys; what it returns as a reply, or why it failed."""
+    def run(self, function: Value, count: int, words: Sequence[bytes]) -> Reply | Failure:
+        """Run a script or a library's function, for which `count` of the words are keys.
+
+        Answers what it returns as a reply, or why it failed.
+        """
         self.api.resp = 2
         if len(words) <= MOST_ON_STACK:
-            outcome = self._run(script, count, *words)
+            outcome = self._run(function, count, *words)
         else:
             table = self.lua.table_from
-            outcome = self._run_tables(script, table(words[:count]), table(words[count:]))
-        return self._finished(outcome)
-
-    def apply(self, callback: Value, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Reply | Failure:
-        """Call a library's function; what it returns as a reply, or why it failed."""
-        self.api.resp = 2
-        table = self.lua.table_from
-        return self._finished(self._apply(callback, table(keys), table(arguments)))
+            outcome = self._run(function, table(words[:count]), table(words[count:]))
+        if self._fault is not None:
+            self._raise_fault()
+        if type(outcome) is bytes:
+            return outcome
+        if type(outcome) is not tuple:
+            return to_reply(outcome, self.api.resp, self._on_error)
+        if outcome[0] == STATUS:
+            return to_status(outcome[1])
+        return list(outcome[2:]) if outcome[0] == ARRAY else _failure(*outcome[1:])
 
     def load(self, chunk: Value, register: Function) -> Failure | None:
         """Run a library's own code, which calls `register`; why it failed, if it did."""
         self.register = register
         try:
-            ok, *told = self._load(chunk)
+            outcome = self._load(chunk)
         finally:
             self.register = None
         self._raise_fault()
-        return None if ok else _failure(*told)
+        is_failure = type(outcome) is tuple and outcome[0] == FAILURE
+        return _failure(*outcome[1:]) if is_failure else None
 
     def _register(self, *arguments: Value) -> None:
         if self.register is None:  # a library has kept it
             told = b"ERR redis.register_function can only be called on FUNCTION LOAD command"
             raise Raised(told, reply=True)
         self.register(*arguments)
-
-    def _finished(self, outcome: tuple[Value, ...] | bytes) -> Reply | Failure:
-        if self._fault is not None:
-            self._raise_fault()
-        if outcome == ARRAY:
-            return []
-        if outcome[0] == ARRAY:
-            return list(outcome[1:])
-        if outcome[0]:
-            return to_reply(outcome[1], self.api.resp, self._on_error)
-        return _failure(*outcome[1:])
 
     def _raise_fault(self) -> None:
         if self._fault is not None:

@@ -471,31 +471,27 @@ end
 
 watch()
 
-local NAMES_OF_REPLIES = { 'err', 'ok', 'double', 'map', 'set', 'big_number', 'verbatim_string' }
 local MOST_ELEMENTS = 4000 -- Lua's stack has room for twice as many
 local EXACT = 2 ^ 53
 
 -- How long an array of nothing but strings and integers is, which is what most scripts return if they return a table: its
 -- elements are handed over as they are. Others, with their structure, are for the host to walk.
 local function flat_length(value)
-    for at = 1, 7 do
-        if rawget(value, NAMES_OF_REPLIES[at]) ~= nil then
+    local length = 0
+    for at, element in next, value do
+        length = length + 1
+        if at ~= length or length > MOST_ELEMENTS then
             return nil
         end
-    end
-    for at = 1, MOST_ELEMENTS do
-        local element = rawget(value, at)
         local kind = type(element)
-        if kind == 'nil' then
-            return at - 1
-        elseif kind ~= 'string' and not (kind == 'number' and element % 1 == 0 and element < EXACT and element > -EXACT) then
+        if kind ~= 'string' and not (kind == 'number' and element % 1 == 0 and element < EXACT and element > -EXACT) then
             return nil
         end
     end
+    return length
 end
 
-local ARRAY = 'array'
-
+-- What the host is told: a single value is what was returned; of several the first says what the others are.
 local function outcome(ok, value)
     if killed then
         watch()
@@ -505,56 +501,61 @@ local function outcome(ok, value)
         if type(value) == 'table' then
             local length = flat_length(value)
             if length then
-                return ARRAY, unpack(value, 1, length)
+                return 'array', length, unpack(value, 1, length)
+            end
+            local status = rawget(value, 'ok')
+            if type(status) == 'string' and rawget(value, 'err') == nil then
+                return 'status', status
             end
         end
-        return true, value
+        return value
     end
     if type(value) ~= 'table' then
-        return false, nil, value
+        return 'failure', nil, value
     end
-    return false, value.err, value.source, value.line, value.ignore_error_stats_update
+    return 'failure', value.err, value.source, value.line, value.ignore_error_stats_update
 end
 
-local action, first, second
+-- A call's keys and its other words: `count` of them are keys; or it is the keys' table, and the others come in another.
+local function divided(count, ...)
+    if count == 1 then
+        return { (...) }, { select(2, ...) }
+    elseif count == 0 then
+        return {}, { ... }
+    elseif type(count) == 'table' then
+        return count, (...)
+    end
+    return { unpack({ ... }, 1, count) }, { select(count + 1, ...) }
+end
+
+local action, keys, words
 
 local function act()
-    return action(first, second)
+    return action(keys, words)
 end
 
 return {
     null = null,
     cjson = cjson,
-    -- EVAL: `count` of the words are keys.
-    run = function(script, count, ...)
-        local size = select('#', ...)
-        if count == size then
-            globals.KEYS, globals.ARGV = { ... }, {}
-        elseif count == 0 then
-            globals.KEYS, globals.ARGV = {}, { ... }
-        else
-            globals.KEYS, globals.ARGV = { unpack({ ... }, 1, count) }, { select(count + 1, ...) }
-        end
-        return outcome(xpcall(script, located))
-    end,
-    -- The same for very many words, which come in two tables.
-    run_tables = function(script, keys, words)
-        globals.KEYS, globals.ARGV = keys, words
+    -- EVAL
+    run = function(script, ...)
+        globals.KEYS, globals.ARGV = divided(...)
         return outcome(xpcall(script, located))
     end,
     -- FCALL
-    apply = function(callback, keys, words)
-        action, first, second = callback, keys, words
+    apply = function(callback, ...)
+        action = callback
+        keys, words = divided(...)
         return outcome(xpcall(act, located))
     end,
     -- FUNCTION LOAD
     load = function(chunk)
         behind[environment] = loading
         getmetatable(environment).__index = loading
-        local ok, err, source, line = outcome(xpcall(chunk, located))
+        local ok, value = xpcall(chunk, located)
         behind[environment] = globals
         getmetatable(environment).__index = globals
-        return ok, err, source, line
+        return outcome(ok, value)
     end,
     compile = function(text, name)
         if sub(text, 1, 1) == SIGNATURE then

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from mini_redis.resp.reply import (
     NULL_ARRAY,
+    OK,
     Annotated,
     BigNumber,
     BigText,
@@ -38,6 +39,9 @@ DEEPEST: Final = STACK - 5
 """Tables inside of each other that a reply can have."""
 TOO_DEEP: Final = ReplyError(b"ERR reached lua stack limit")
 
+_THE_SAME: Final = frozenset((bytes, int))
+"""Types of replies that are values of Lua as they are."""
+
 OnError = Callable[[ReplyError, bool], None]
 Conversion = Generator[Any, Any, Reply]
 
@@ -50,11 +54,11 @@ def to_lua(lua: Lua, reply: Reply, resp: int) -> Value:
     if reply is None or reply is NULL_ARRAY:
         return False if resp == 2 else None
     if kind is list or kind is tuple:
-        if all(type(child) is bytes for child in reply):  # type: ignore[attr-defined]
-            return lua.table_from(reply)  # type: ignore[arg-type]
-        return lua.table_from([to_lua(lua, child, resp) for child in reply])  # type: ignore[attr-defined]
-    if isinstance(reply, SimpleString):
-        return lua.table_from({b"ok": bytes(reply)})
+        if not _THE_SAME.issuperset(map(type, reply)):  # type: ignore[call-overload]
+            reply = [to_lua(lua, child, resp) for child in reply]  # type: ignore[attr-defined]
+        return lua.table_from(reply)  # type: ignore[arg-type]
+    if kind is SimpleString:
+        return lua.table_from({b"ok": reply})
     return _rarely_to_lua(lua, reply, resp)
 
 
@@ -157,7 +161,7 @@ def _special_to_reply(fields: dict[Value, Value], on_error: OnError) -> Reply:
         return reply
     status = fields.get(b"ok")
     if isinstance(status, bytes):
-        return SimpleString(_one_line(c_string(status)))
+        return to_status(status)
     double = fields.get(b"double")
     if isinstance(double, (int, float)) and not isinstance(double, bool):
         return float(double)
@@ -171,6 +175,11 @@ def _special_to_reply(fields: dict[Value, Value], on_error: OnError) -> Reply:
         if isinstance(text, bytes) and isinstance(form, bytes):
             return FormattedText(text, form)
     return None
+
+
+def to_status(text: bytes) -> SimpleString:
+    """The status reply of this text."""
+    return OK if text == OK else SimpleString(_one_line(c_string(text)))
 
 
 def c_string(text: bytes) -> bytes:

@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from mini_redis.commands.registry import DENYOOM, MAY_REPLICATE, NOSCRIPT, STALE, WRITE, Command
+from mini_redis.commands.registry import DENYOOM, MAY_REPLICATE, NOSCRIPT, STALE, WRITE
 from mini_redis.resp.parser import RequestParser, split_quoted
 from mini_redis.resp.reply import NO_REPLY, OUT_OF_MEMORY, Reply, ReplyError
 from mini_redis.scripting.chance import Chance
@@ -34,6 +34,7 @@ from mini_redis.server.propagation import REPL_ALL
 from mini_redis.server.version import REDIS_VERSION
 
 if TYPE_CHECKING:
+    from mini_redis.server.command_table import LiveCommand
     from mini_redis.server.node import Server
 
 UNKNOWN_COMMAND: Final = ReplyError(b"ERR Unknown Redis command called from script")
@@ -64,9 +65,10 @@ LOG_LEVELS: Final = ".-*#"
 class Script:
     """What EVAL runs. Its name is the SHA1 of its text."""
 
+    source: ClassVar[bytes] = SCRIPT
     name: bytes
     text: bytes
-    function: Any
+    callback: Any
     flags: frozenset[bytes] | None
     """Of its first line, `#!lua flags=...`; None without one: then it may do anything, as before 7.0."""
 
@@ -75,6 +77,8 @@ class Scripting:
     """The scripts and functions of one node."""
 
     version = REDIS_VERSION.encode()
+    _client: Client
+    """Who calls what scripts call; made with the first interpreter, for whatever runs was compiled by one."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -86,15 +90,13 @@ class Scripting:
         self.libraries = Libraries()
         self._interpreters: dict[bytes, Interpreter] = {}
         self._chance = Chance()
-        self._client: Client | None = None  # who calls what scripts call; made when first needed
 
         self.running: Script | Function | None = None
         self.caller: Client | None = None  # who runs it, while it is `busy`
         self.argv: Sequence[bytes] = ()  # the call that started what is running
         self.busy = False
         self.meanwhile: Callable[[], None] = lambda: None  # the driver lets others in
-        self._read_only = False
-        self._wants_room = False  # memory is exceeded, and the script is not one that may go on all the same
+        self._barred = NOSCRIPT  # a command with one of these flags is looked at before the script may call it
         self._has_written = False
         self._has_failed = False
         self._killed = False
@@ -197,68 +199,53 @@ class Scripting:
 
     # --- Run ---------------------------------------------------------------------------------------------------------
 
-    def run_script(self, ctx: Context, argv: list[bytes], script: Script, keys: int, *, ro: bool) -> Reply:
-        """What EVAL answers; `keys` of the words after the third are keys."""
-        self._prepare(ctx, argv, script, ro)
-        lua = self._interpreters[SCRIPT]
+    def run(self, ctx: Context, argv: list[bytes], what: Script | Function, keys: int, *, ro: bool) -> Reply:
+        """What EVAL or FCALL answers; `keys` of the words after the third are keys."""
+        self._prepare(ctx, argv, what, ro)
+        server = self._server
         try:
-            outcome = lua.run(script.function, keys, argv[3:])
+            outcome = self._interpreters[what.source].run(what.callback, keys, argv[3:])
         finally:
-            self._finish()
-        return self._reply(ctx, script.name, outcome)
-
-    def run_function(self, ctx: Context, argv: list[bytes], function: Function, keys: int, *, ro: bool) -> Reply:
-        """What FCALL answers; `keys` of the words after the third are keys."""
-        self._prepare(ctx, argv, function, ro)
-        lua = self._interpreters[FUNCTION]
-        try:
-            outcome = lua.apply(function.callback, argv[3 : 3 + keys], argv[3 + keys :])
-        finally:
-            self._finish()
-        return self._reply(ctx, function.name, outcome)
+            self.running = self.caller = None
+            server.propagation.targets = REPL_ALL
+            if self.busy:
+                self.busy = False
+                server.choose_gates()
+        server.propagation.suppress()  # each of its calls already was seen
+        if self._has_failed or server.shutting_down or isinstance(outcome, Failure):
+            return self._ended_badly(what.name, outcome)
+        return outcome
 
     def _prepare(self, ctx: Context, argv: list[bytes], what: Script | Function, ro: bool) -> None:
         """Begin to run it. Raises why it may not."""
-        server, client, flags = self._server, self._client, what.flags
-        no_room = server.is_out_of_memory()
-        if flags is None:
-            self._read_only = ro
-            self._wants_room = no_room
-        else:
+        server, client, caller, flags = self._server, self._client, ctx.client, what.flags
+        reads_only, wants_room = ro, server.is_out_of_memory()
+        if flags is not None:
             reads_only = b"no-writes" in flags
+            wants_room = wants_room and b"allow-oom" not in flags
             if ro and not reads_only:
                 raise MAY_WRITE
-            if no_room and not reads_only and b"allow-oom" not in flags:
+            if wants_room and not reads_only:
                 raise NO_ROOM
-            self._read_only = reads_only
-            self._wants_room = no_room and b"allow-oom" not in flags
-        caller = ctx.client
-        assert client is not None, "whatever runs was compiled by an interpreter"
+        self._barred = NOSCRIPT | (WRITE | MAY_REPLICATE if reads_only else 0) | (DENYOOM if wants_room else 0)
         client.context.db = ctx.db
         client.resp = 2
-        client.no_touch, client.tracking = caller.no_touch, caller.tracking
-        client.settle()
         client.user = caller.user
+        if caller.special or client.special:
+            client.no_touch, client.tracking = caller.no_touch, caller.tracking
+            client.settle()
         self.running, self.caller, self.argv = what, caller, argv
         self._killed = self._has_written = self._has_failed = False
         self._started_ns = server.monotonic_ns()
 
-    def _finish(self) -> None:
-        self.running = self.caller = None
-        self._server.propagation.targets = REPL_ALL
-        if self.busy:
-            self.busy = False
-            self._server.choose_gates()
-
-    def _reply(self, ctx: Context, name: bytes, outcome: Reply | Failure) -> Reply:
+    def _ended_badly(self, name: bytes, outcome: Reply | Failure) -> Reply:
+        """What is answered if the script has failed, has an error within its reply, or nobody will hear it."""
         server = self._server
-        ctx.propagate_nothing()  # each of its calls already was
         if server.shutting_down:
             server.propagation.forget()
             return NO_REPLY
         if not isinstance(outcome, Failure):
-            if self._has_failed:
-                server.command_table.resolve(list(self.argv)).failed_calls += 1
+            server.command_table.resolve(list(self.argv)).failed_calls += 1
             return outcome
         text = outcome.text
         if outcome.source is not None and outcome.line is not None:
@@ -277,7 +264,8 @@ class Scripting:
 
     def _interpreter(self, source: bytes) -> Interpreter:
         if source not in self._interpreters:
-            self._client = self._client or _make_client(self._server)
+            if not hasattr(self, "_client"):
+                self._client = _make_client(self._server)
             self._interpreters[source] = Interpreter(self, source, self._chance, self._error_in_reply)
         return self._interpreters[source]
 
@@ -294,41 +282,39 @@ class Scripting:
                 server.count_error(UNKNOWN_COMMAND.code)
                 return UNKNOWN_COMMAND
         flags = command.command.flags
-        error = None
-        if not command.min_words <= len(argv) <= command.max_words:
-            error = WRONG_NUMBER
-        elif flags & NOSCRIPT and not self.may_call_all:
-            error = NOT_FROM_SCRIPTS
-        elif server.access.restricts and (refusal := self._refusal(command.command, argv)):
-            error = refusal
-        elif self._read_only and flags & (WRITE | MAY_REPLICATE):
-            error = READ_ONLY
-        elif self._wants_room and flags & DENYOOM and not self._has_written:
-            error = OUT_OF_MEMORY
-        if error is not None:
+        if (
+            not command.min_words <= len(argv) <= command.max_words or flags & self._barred or server.access.restricts
+        ) and (error := self._objection(command, argv)):
             command.rejected_calls += 1
             server.count_error(error.code)
             return error
         if flags & WRITE:
             self._has_written = True
-        assert self._client is not None, "a script runs"
         return server.call(self._client, command, argv)
+
+    def _objection(self, command: LiveCommand, argv: list[bytes]) -> ReplyError | None:
+        """Why the script may not make this call, if it may not."""
+        access, flags = self._server.access, command.command.flags
+        if not command.min_words <= len(argv) <= command.max_words:
+            return WRONG_NUMBER
+        if flags & NOSCRIPT and not self.may_call_all:
+            return NOT_FROM_SCRIPTS
+        if access.restricts and (refusal := access.refusal_in_script(self._client, command.command, argv)):
+            return refusal
+        barred = flags & self._barred
+        if barred & (WRITE | MAY_REPLICATE):
+            return READ_ONLY
+        return OUT_OF_MEMORY if barred & DENYOOM and not self._has_written else None
 
     def may_call(self, argv: list[bytes]) -> bool:
         """`redis.acl_check_cmd`: whether the caller of the script may."""
-        assert self._client is not None, "a script runs"
         try:
             return self._server.acl_allows(self._client, argv)
         except ReplyError:
             raise INVALID_COMMAND from None
 
-    def _refusal(self, command: Command, argv: list[bytes]) -> ReplyError | None:
-        assert self._client is not None, "a script runs"
-        return self._server.access.refusal_in_script(self._client, command, argv)
-
     def speak(self, resp: int) -> None:
         """`redis.setresp`."""
-        assert self._client is not None, "a script runs"
         self._client.resp = resp
 
     def replicate_to(self, targets: int) -> None:
