@@ -1,4 +1,4 @@
-"""Promise D2: MULTI is atomic and serial, WATCH is compare-and-set, also against expiry and eviction, without roll-back.
+"""Promise D2: MULTI is atomic and serial, WATCH is compare-and-set, even against expiry and eviction; no roll-back.
 
 Several clients send commands cut into pieces, so that their bytes arrive in any interleaving. There must be one order
 of all commands and transactions, each whole, that explains every reply and the data in the end; and it must agree with

@@ -420,7 +420,7 @@ class Database:
     # --- WATCH -------------------------------------------------------------------------------------------------------
 
     def touch_watched(self, key: bytes) -> None:
-        """`key` was modified: transactions that watch it will fail, unless what was over when they began is now gone."""
+        """`key` was modified: transactions that watch it will fail, unless what was over before is now gone."""
         for watcher in self.watched.get(key, ()):
             if watcher.watching[self.id, key] and key not in self.data:
                 watcher.watching[self.id, key] = False
