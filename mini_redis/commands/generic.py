@@ -29,6 +29,7 @@ from mini_redis.resp.reply import (
     OK,
     SAME_OBJECT,
     SYNTAX_ERROR,
+    Bulks,
     Reply,
     ReplyError,
     SimpleString,
@@ -380,9 +381,9 @@ def keys(ctx: Context, argv: list[bytes]) -> Reply:
     db, pattern, now_ms = ctx.db, argv[1], ctx.now_ms
     found = list(db.data) if pattern == b"*" else list(filter(glob_matcher(pattern), db.data))
     if not len(db.expires):
-        return found
+        return Bulks(found)
     expires_at = db.expires.get
-    return [key for key in found if (at_ms := expires_at(key)) is None or at_ms >= now_ms]
+    return Bulks(key for key in found if (at_ms := expires_at(key)) is None or at_ms >= now_ms)
 
 
 @command(

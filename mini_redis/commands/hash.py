@@ -21,6 +21,7 @@ from mini_redis.resp.reply import (
     OK,
     SYNTAX_ERROR,
     WOULD_OVERFLOW,
+    Bulks,
     Reply,
     ReplyError,
     wrong_arity,
@@ -340,7 +341,7 @@ def hkeys(ctx: Context, argv: list[bytes]) -> Reply:
     Errors: WRONGTYPE.
     """
     fields = ctx.db.read(argv[1], HASH)
-    return [] if fields is None else list(fields.live(ctx.now_ms))
+    return [] if fields is None else Bulks(fields.live(ctx.now_ms))
 
 
 @command(
@@ -358,7 +359,7 @@ def hvals(ctx: Context, argv: list[bytes]) -> Reply:
     Errors: WRONGTYPE.
     """
     fields = ctx.db.read(argv[1], HASH)
-    return [] if fields is None else list(fields.live(ctx.now_ms).values())
+    return [] if fields is None else Bulks(fields.live(ctx.now_ms).values())
 
 
 @command(

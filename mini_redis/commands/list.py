@@ -24,6 +24,7 @@ from mini_redis.resp.reply import (
     NULL_ARRAY,
     OK,
     SYNTAX_ERROR,
+    Bulks,
     Reply,
     ReplyError,
     wrong_arity,
@@ -273,7 +274,7 @@ def lrange(ctx: Context, argv: list[bytes]) -> Reply:
     if values is None:
         return []
     first, end = _inside(start, stop, values.count)
-    return values.range(first, end)
+    return Bulks(values.range(first, end))
 
 
 def _inside(start: int, stop: int, size: int) -> tuple[int, int]:

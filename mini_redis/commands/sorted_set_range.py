@@ -21,7 +21,7 @@ from mini_redis.commands.keyspecs import key_at
 from mini_redis.commands.registry import DENYOOM, FAST, READONLY, WRITE, command
 from mini_redis.commands.sorted_set import insert, tell_pairs
 from mini_redis.keyspace.types import ZSET
-from mini_redis.resp.reply import SYNTAX_ERROR, Reply, ReplyError
+from mini_redis.resp.reply import SYNTAX_ERROR, Bulks, Reply, ReplyError
 from mini_redis.structures.sorted_set import SortedSet
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def zrange(ctx: Context, argv: list[bytes]) -> Reply:
         return _list(ctx, argv, _Query())
     first, last = integer(argv[2]), integer(argv[3])  # what is asked most often: ranks, and no option
     pairs = ctx.db.read(argv[1], ZSET)
-    return [] if pairs is None else pairs.members(*_span(len(pairs), first, last))
+    return [] if pairs is None else Bulks(pairs.members(*_span(len(pairs), first, last)))
 
 
 @command(
@@ -358,7 +358,7 @@ def _list(ctx: Context, argv: list[bytes], query: _Query) -> Reply:
     start, stop = query.span(pairs, ranks)
     if query.with_scores:
         return tell_pairs(ctx, pairs.slice(start, stop, reverse=bool(query.reverse)))
-    return pairs.members(start, stop, reverse=bool(query.reverse))
+    return Bulks(pairs.members(start, stop, reverse=bool(query.reverse)))
 
 
 @command(

@@ -20,6 +20,7 @@ from mini_redis.resp.reply import (
     Annotated,
     BigNumber,
     BigText,
+    Bulks,
     FlatMap,
     FormattedText,
     Frames,
@@ -65,8 +66,8 @@ class EncoderTable(dict[type, Encoder]):
 
 def encode(value: Reply, protocol: int) -> bytes:
     """`value` as the bytes that a client of `protocol` (2 or 3) reads. O(size)."""
-    if type(value) is list and len(value) >= FEW and {*map(type, value)} == ONLY_BULKS:  # as most long replies
-        return b"*%d\r\n%b" % (len(value), _bulks(value))
+    if type(value) is Bulks:
+        return _bulk_array(value)
     pieces: list[bytes] = []
     table = TABLES[protocol]
     try:
@@ -140,7 +141,10 @@ def _sequence(marker: bytes) -> Encoder:
 
 
 def _bulks(values: list[bytes]) -> bytes:
-    """What most arrays hold, put together by loops that run in C; and most often all are of the same length."""
+    """What most arrays hold, put together by loops that run in C; and most often all are of the same length.
+
+    There must be one.
+    """
     lengths = list(map(len, values))
     head = BULK_HEADS[lengths[0]]
     if lengths.count(lengths[0]) == len(lengths):
@@ -149,6 +153,10 @@ def _bulks(values: list[bytes]) -> bytes:
     pieces[::3] = map(BULK_HEADS.__getitem__, lengths)
     pieces[1::3] = values
     return b"".join(pieces)
+
+
+def _bulk_array(values: list[bytes]) -> bytes:
+    return b"*%d\r\n%b" % (len(values), _bulks(values)) if values else b"*0\r\n"
 
 
 def _map(header: Callable[[int], bytes]) -> Encoder:
@@ -241,6 +249,7 @@ COMMON: dict[type, Encoder] = {
     int: _integer,
     list: _array,
     tuple: _array,
+    Bulks: lambda value, write, table: write(_bulk_array(value)),
     Frames: _frames,
     InProtocol: _in_protocol,
     type(NO_REPLY): lambda value, write, table: write(b"*-1\r\n" if value is NULL_ARRAY else b""),

@@ -10,6 +10,7 @@ Handlers return plain Python values and never see the wire. The Python type *is*
     ReplyError         error                Push          out-of-band push (RESP2: array)
     Verbatim           verbatim string      NO_REPLY      nothing at all is sent
     BigNumber          big number           Annotated     attributes, then a reply (RESP2: the reply)
+    Bulks              array of nothing but bulk strings
     Frames             several replies one after another, without anything around them
     Pairs              map whose names may repeat, as a list of pairs (RESP2: array of pairs, not flat)
     FlatMap, BigText, FormattedText          map, big number and verbatim string of a script's making
@@ -38,6 +39,12 @@ class SimpleString(bytes):
 
 class SetReply(list[Reply]):
     """An unordered collection without duplicates. The caller guarantees both."""
+
+    __slots__ = ()
+
+
+class Bulks(list[bytes]):
+    """An array of nothing but bulk strings, which the caller guarantees: the encoder need not look at each."""
 
     __slots__ = ()
 

@@ -22,6 +22,7 @@ from mini_redis.resp.reply import (
     Annotated,
     BigNumber,
     BigText,
+    Bulks,
     FlatMap,
     FormattedText,
     Frames,
@@ -53,7 +54,7 @@ def to_lua(lua: Lua, reply: Reply, resp: int) -> Value:
         return reply
     if reply is None or reply is NULL_ARRAY:
         return False if resp == 2 else None
-    if kind is list or kind is tuple:
+    if kind is list or kind is tuple or kind is Bulks:
         if not _THE_SAME.issuperset(map(type, reply)):  # type: ignore[call-overload]
             reply = [to_lua(lua, child, resp) for child in reply]  # type: ignore[attr-defined]
         return lua.table_from(reply)  # type: ignore[arg-type]
