@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mini_redis.commands import COMMANDS
@@ -106,6 +106,7 @@ def test_e1(policy: bytes) -> None:
     evictions = refusals = 0
 
     @given(lines=st.lists(LINES, min_size=10, max_size=60))
+    @example(lines=[("CONFIG", "SET", "maxmemory", 648_000), ("SET", "k0", "x")])
     @settings(max_examples=60, deadline=None)
     def holds(lines: list[tuple[object, ...]]) -> None:
         nonlocal evictions, refusals
