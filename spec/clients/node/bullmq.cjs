@@ -13,9 +13,11 @@ async function bench(port, work, { worker = {}, name = 'work', link = connection
   const queue = new Queue(name, { connection: link }).setMaxListeners(50);
   const events = new QueueEvents(name, { connection: link });
   await events.setMaxListeners(50).waitUntilReady();
-  const start = async () => {
+  const start = async (event) => {
     const one = new Worker(name, work, { connection: link, ...worker });
+    const heard = event && once(one, event); // it may come before the worker is ready
     await one.waitUntilReady();
+    await heard;
     return one;
   };
   const result = (job) => job.waitUntilFinished(events, SOON_MS);
@@ -37,8 +39,7 @@ const jobs = {
 
   async what_waits_in_a_worker_is_woken(port) {
     const { queue, start, result } = await bench(port, async () => 'done');
-    const worker = await start();
-    await once(worker, 'drained');
+    const worker = await start('drained');
     assert.equal(await result(await queue.add('later', {})), 'done');
     await worker.close();
   },
