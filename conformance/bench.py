@@ -178,16 +178,12 @@ class Bench:
         self.results = Results(*self.names, scale)
 
     @contextmanager
-    def servers(self) -> Iterator[list[Endpoint]]:
+    def servers(self) -> Iterator[tuple[Endpoint, Endpoint]]:
         """Subject and oracle, empty, and both gone, or at least empty again, afterwards."""
-        with ExitStack() as stack:
-            pair = []
-            for name in self.names:
-                endpoint = open_endpoint(name, self.flush)
-                stack.callback(endpoint.stop)
+        with opened(*self.names, self.flush) as pair, ExitStack() as stack:
+            for endpoint in pair:
                 ask(endpoint, b"FLUSHALL")
                 stack.callback(ask, endpoint, b"FLUSHALL")
-                pair.append(endpoint)
             self.results.subject, self.results.oracle = (describe(endpoint) for endpoint in pair)
             yield pair
 
@@ -336,6 +332,25 @@ def resident_bytes(endpoint: Endpoint) -> int:
     return size
 
 
+def add_pair(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a program that measures two servers: --subject, --oracle, --flush."""
+    names = ", ".join(NAMES)
+    parser.add_argument("--subject", default="mini_redis", help=f"HOST:PORT or one of {names} (default mini_redis)")
+    parser.add_argument("--oracle", default="redis-8.2", help=f"HOST:PORT or one of {names} (default redis-8.2)")
+    parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
+
+
+@contextmanager
+def opened(subject: str, oracle: str, flush: bool) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """Two servers, stopped afterwards if they were started. Raises EndpointError."""
+    with ExitStack() as stack:
+        endpoints = []
+        for text in (subject, oracle):
+            endpoints.append(open_endpoint(text, flush))
+            stack.callback(endpoints[-1].stop)
+        yield endpoints[0], endpoints[1]
+
+
 def describe(endpoint: Endpoint) -> str:
     """What is measured, and the interpreter with it."""
     python = endpoint.facts.get("python_version")
@@ -462,11 +477,8 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m conformance.bench", description="Speed, memory and pauses.")
-    names = ", ".join(NAMES)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"some of {', '.join(SECTIONS)} (default all)")
-    parser.add_argument("--subject", default="mini_redis", help=f"HOST:PORT or one of {names} (default mini_redis)")
-    parser.add_argument("--oracle", default="redis-8.2", help=f"HOST:PORT or one of {names} (default redis-8.2)")
-    parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
+    add_pair(parser)
     parser.add_argument("--quick", action="store_true", help="less of everything: under a minute, and rough")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"turns of the speed section (default {FULL.rounds})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, every round's included")

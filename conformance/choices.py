@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 
-from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
+from .bench import add_pair, opened
+from .endpoints import Endpoint, EndpointError
 from .growth import FIRST_ID, Operation, Words, empty, machine, measure, send_all
 
 Calls = Callable[[Random, int], tuple[Words, ...]]
@@ -317,26 +318,17 @@ def render(costs: list[Cost]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m conformance.choices", description="One problem, many structures.")
-    names = ", ".join(NAMES)
-    parser.add_argument("--subject", default="mini_redis", help=f"HOST:PORT or one of {names} (default mini_redis)")
-    parser.add_argument("--oracle", default="redis-8.2", help=f"HOST:PORT or one of {names} (default redis-8.2)")
-    parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
+    add_pair(parser)
     parser.add_argument("--scale", type=int, default=1, metavar="N", help="an Nth of the things")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     options = parser.parse_args(arguments)
-    subject = open_endpoint(options.subject, options.flush)
     try:
-        oracle = open_endpoint(options.oracle, options.flush)
-        try:
+        with opened(options.subject, options.oracle, options.flush) as (subject, oracle):
             costs = list(choose(subject, oracle, options.scale))
             thresholds = list(edges(oracle))
-        finally:
-            oracle.stop()
     except EndpointError as error:
         print(f"could not measure: {error}", file=sys.stderr)
         return 2
-    finally:
-        subject.stop()
     print(render(costs))
     for edge in thresholds:
         print("{kind:<8}{directive:<36}{elements:>5} x {length:<4}{encoding:<12}{bytes:>8} bytes".format_map(edge))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from .compare import Comparison
-from .endpoints import Endpoint, open_endpoint, start
+from .endpoints import Endpoint, EndpointError, open_endpoint, start
 from .runner import Duel
 
 settings.register_profile("mini_redis", deadline=None)  # how busy this machine is says nothing about the code
@@ -39,6 +39,16 @@ def subject() -> Iterator[Endpoint]:
 def second_oracle(oracle: Endpoint) -> Iterator[Endpoint]:
     """The oracle again, in a process of its own: whoever differs from it, it is not the server."""
     endpoint = start(oracle.name)
+    yield endpoint
+    endpoint.stop()
+
+
+def started(name: str) -> Iterator[Endpoint]:
+    """For a fixture: the server of this name, while it is needed. Without it, the test is skipped and says why."""
+    try:
+        endpoint = start(name)
+    except EndpointError as error:
+        pytest.skip(str(error))
     yield endpoint
     endpoint.stop()
 

@@ -26,8 +26,8 @@ from math import cos, log, pi, sqrt
 from pathlib import Path
 from random import Random
 
-from .bench import describe
-from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
+from .bench import add_pair, describe, opened
+from .endpoints import Endpoint, EndpointError
 from .wire import Connection, encode_command
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -280,28 +280,19 @@ def plot(found: list[Growth], sizes: tuple[int, ...] = SIZES) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m conformance.growth", description="Cost by size.")
-    names = ", ".join(NAMES)
-    parser.add_argument("--subject", default="mini_redis", help=f"HOST:PORT or one of {names} (default mini_redis)")
-    parser.add_argument("--oracle", default="redis-8.2", help=f"HOST:PORT or one of {names} (default redis-8.2)")
-    parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
+    add_pair(parser)
     parser.add_argument("--largest", type=int, default=SIZES[-1], metavar="N", help="leave out what is larger")
     parser.add_argument("--values", default=",".join(FILLS), metavar="KINDS", help=f"of {', '.join(FILLS)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write an SVG")
     options = parser.parse_args(arguments)
     sizes = tuple(size for size in SIZES if size <= options.largest)
-    subject = open_endpoint(options.subject, options.flush)
     try:
-        oracle = open_endpoint(options.oracle, options.flush)
-        try:
+        with opened(options.subject, options.oracle, options.flush) as (subject, oracle):
             found = list(grow(subject, oracle, sizes, options.values.split(",")))
-        finally:
-            oracle.stop()
     except EndpointError as error:
         print(f"could not measure: {error}", file=sys.stderr)
         return 2
-    finally:
-        subject.stop()
     print(table(found, sizes))
     if options.json is not None:
         document = machine(subject, oracle) | {"sizes": sizes, "operations": [asdict(each) for each in found]}

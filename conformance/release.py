@@ -19,8 +19,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .bench import TURN_BAR_MS, ask, info
-from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
+from .bench import TURN_BAR_MS, add_pair, ask, info, opened
+from .endpoints import Endpoint, EndpointError
 from .growth import fill
 from .wire import encode_command
 
@@ -94,10 +94,7 @@ def table(rows: Iterator[tuple[str, str, Release, Release]]) -> Iterator[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m conformance.release", description="Deleting large values.")
-    names = ", ".join(NAMES)
-    parser.add_argument("--subject", default="mini_redis", help=f"HOST:PORT or one of {names} (default mini_redis)")
-    parser.add_argument("--oracle", default="redis-8.2", help=f"HOST:PORT or one of {names} (default redis-8.2)")
-    parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
+    add_pair(parser)
     parser.add_argument("--elements", type=int, default=ELEMENTS, metavar="N", help=f"default {ELEMENTS:,}")
     options = parser.parse_args(arguments)
     worst = worst_cpu = 0.0
@@ -109,19 +106,13 @@ def main(arguments: list[str] | None = None) -> int:
             worst, worst_cpu = max(worst, ours.turn or 0.0), max(worst_cpu, ours.turn_cpu or 0.0)
             yield value, name, ours, theirs
 
-    subject = open_endpoint(options.subject, options.flush)
     try:
-        oracle = open_endpoint(options.oracle, options.flush)
-        try:
+        with opened(options.subject, options.oracle, options.flush) as (subject, oracle):
             for line in table(rows()):
                 print(line, flush=True)
-        finally:
-            oracle.stop()
     except EndpointError as error:
         print(f"could not measure: {error}", file=sys.stderr)
         return 2
-    finally:
-        subject.stop()
     verdict = "met" if worst_cpu <= TURN_BAR_MS else "NOT MET"
     print(f"longest turn {worst:.1f} ms, of CPU time {worst_cpu:.1f} ms, bar {TURN_BAR_MS:g} ms: {verdict}")
     return 0

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from .endpoints import Endpoint, EndpointError, start
+from .conftest import started
+from .endpoints import Endpoint
 from .generate import Generator
 from .grammar import Command, read_grammar
 from .hints import choose_commands
@@ -29,12 +30,7 @@ GROUPS = ["string", "list", "hash", "set", "sorted-set", "stream", "hyperloglog"
 @pytest.fixture(scope="module", params=("redis-8.2", "redis-7.0", "redis-6.2"))
 def source(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     """Where values come from."""
-    try:
-        endpoint = start(request.param)
-    except EndpointError as error:
-        pytest.skip(str(error))
-    yield endpoint
-    endpoint.stop()
+    yield from started(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 
 from . import streams, versions
 from .compare import Comparison, compare_streams
-from .endpoints import Endpoint, EndpointError, start
+from .conftest import started
+from .endpoints import Endpoint
 from .outcome import Compared, Outcome
 from .report import Run
 from .runner import Duel
@@ -23,12 +24,7 @@ REDIS_7, REDIS_8, VALKEY = ("redis", (7, 0, 15)), ("redis", (8, 2, 3)), ("valkey
 @pytest.fixture(scope="module", params=("redis-7.0", "redis-6.2", "valkey-9.1"))
 def other(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
     """A real server that is not the oracle."""
-    try:
-        endpoint = start(request.param)
-    except EndpointError as error:
-        pytest.skip(str(error))
-    yield endpoint
-    endpoint.stop()
+    yield from started(request.param)
 
 
 def run(oracle: Endpoint, subject: Endpoint, *names: str) -> Run:

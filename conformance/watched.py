@@ -12,12 +12,12 @@ import selectors
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
 
-from .bench import ask, cpu_seconds, info
-from .endpoints import NAMES, Endpoint, EndpointError, open_endpoint
+from .bench import add_pair, ask, cpu_seconds, info, opened
+from .endpoints import Endpoint, EndpointError
 from .load import drive, inserts
 from .wire import encode_command
 
@@ -67,7 +67,7 @@ def cpu_us(endpoint: Endpoint, count: int, slow_log: bool, requests: int) -> flo
         return (cpu_seconds(info(endpoint)) - before) * 1e6 / requests
 
 
-def measure(pair: list[Endpoint], requests: int, rounds: int) -> list[list[float]]:
+def measure(pair: Sequence[Endpoint], requests: int, rounds: int) -> list[list[float]]:
     """For each case the medians, one for each endpoint. In turns, so that a slow minute strikes all."""
     samples: list[list[list[float]]] = [[[] for _ in pair] for _ in CASES]
     for _ in range(rounds):
@@ -89,24 +89,16 @@ def table(titles: list[str], found: list[list[float]]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m conformance.watched", description="The cost of being watched.")
-    names = ", ".join(NAMES)
-    parser.add_argument("--subject", default="mini_redis", help=f"HOST:PORT or one of {names} (default mini_redis)")
-    parser.add_argument("--oracle", default="redis-8.2", help=f"HOST:PORT or one of {names} (default redis-8.2)")
-    parser.add_argument("--flush", action="store_true", help="a server given by address may be emptied")
+    add_pair(parser)
     parser.add_argument("--requests", type=int, default=50_000, metavar="N", help="of one run (default 50,000)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     options = parser.parse_args(arguments)
-    pair: list[Endpoint] = []
     try:
-        for name in (options.subject, options.oracle):
-            pair.append(open_endpoint(name, options.flush))
-        print(table([endpoint.title for endpoint in pair], measure(pair, options.requests, options.rounds)))
+        with opened(options.subject, options.oracle, options.flush) as pair:
+            print(table([endpoint.title for endpoint in pair], measure(pair, options.requests, options.rounds)))
     except EndpointError as error:
         print(f"could not measure: {error}", file=sys.stderr)
         return 2
-    finally:
-        for endpoint in pair:
-            endpoint.stop()
     return 0
 
 

@@ -136,11 +136,6 @@ WITH_A = {  # after SET k a EX 1000, which is 01100001
 }
 
 
-@pytest.fixture
-def seen() -> Observer:
-    return Observer()
-
-
 @pytest.mark.parametrize("line", WITHOUT_KEY)
 def test_without_key(seen: Observer, line: bytes) -> None:
     assert seen(line) == WITHOUT_KEY[line]

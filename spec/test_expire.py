@@ -15,11 +15,6 @@ ZERO = b":0\r\n"
 ONE = b":1\r\n"
 
 
-@pytest.fixture
-def seen() -> Observer:
-    return Observer()
-
-
 def test_whatever_was_said_the_log_sees_a_date_in_milliseconds(seen: Observer) -> None:
     seen(b"SET k v")
     now_ms = seen.now_ms

@@ -235,11 +235,6 @@ WITH_TWO = {  # after PFADD h a b
 }
 
 
-@pytest.fixture
-def seen() -> Observer:
-    return Observer()
-
-
 @pytest.mark.parametrize("line", WITHOUT_KEY)
 def test_without_key(seen: Observer, line: bytes) -> None:
     assert seen(line) == WITHOUT_KEY[line]

@@ -84,6 +84,11 @@ class AgainstDict(RuleBasedStateMachine):
     def draw(self) -> None:
         assert self.dict.random_key(self.rng) in self.model
 
+    @rule(count=st.integers(0, 12))
+    def sample(self, count: int) -> None:
+        found = self.dict.sample(self.rng, count)
+        assert len(found) == len(set(found)) == min(count, len(self.model)) and set(found) <= set(self.model)
+
     @precondition(lambda self: self.model)
     @rule()
     def pop_random(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from mini_redis.commands.arguments import integer
+from mini_redis.commands.blocking import blocking_timeout_ms
 from mini_redis.commands.connection import CLIENT_NAMES, up_to_nul, valid_name
 from mini_redis.commands.registry import (
     ADMIN,
@@ -294,14 +295,8 @@ def client_pause(ctx: Context, argv: list[bytes]) -> Reply:
                 pass
             case _:
                 raise ReplyError(b"ERR CLIENT PAUSE mode must be WRITE or ALL")
-    timeout_ms = parse_integer(argv[2])
-    if timeout_ms is None:
-        raise ReplyError(b"ERR timeout is not an integer or out of range")
-    if timeout_ms < 0:
-        raise ReplyError(b"ERR timeout is negative")
-    if timeout_ms > 2**63 - 1 - ctx.now_ms:
-        raise ReplyError(b"ERR timeout is out of range")
-    ctx.server.pause(ctx.now_ms + timeout_ms, writes_only=writes_only)
+    until_ms = blocking_timeout_ms(ctx, argv[2])
+    ctx.server.pause(ctx.now_ms if until_ms is None else until_ms, writes_only=writes_only)
     return OK
 
 

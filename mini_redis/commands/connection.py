@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mini_redis.commands.generic import database_at
 from mini_redis.commands.module import MODULES, loaded_module
 from mini_redis.commands.registry import ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE, command
 from mini_redis.resp.reply import (
-    DB_INDEX_OUT_OF_RANGE,
-    NOT_AN_INTEGER,
     OK,
     PONG,
     RESET,
@@ -134,14 +133,7 @@ def echo(ctx: Context, argv: list[bytes]) -> Reply:
 @command("SELECT index", flags=LOADING | STALE | FAST, acl="connection", since="1.0.0", complexity="O(1)")
 def select(ctx: Context, argv: list[bytes]) -> Reply:
     """Make another database this connection's current one."""
-    number = parse_integer(argv[1])
-    if number is None:
-        raise NOT_AN_INTEGER
-    if not -(2**31) <= number < 2**31:
-        raise ReplyError(b"ERR value is out of range, value must between -2147483648 and 2147483647")
-    if not 0 <= number < len(ctx.server.keyspace.databases):
-        raise DB_INDEX_OUT_OF_RANGE
-    ctx.db = ctx.server.keyspace.databases[number]
+    ctx.db = database_at(ctx, argv[1])
     return OK
 
 

@@ -26,7 +26,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from mini_redis.commands.arguments import integer
+from mini_redis.commands.arguments import at_least, integer
 from mini_redis.commands.debug_structures import (
     debug_htstats,
     debug_htstats_key,
@@ -40,6 +40,7 @@ from mini_redis.keyspace.types import type_of
 from mini_redis.resp.reply import (
     NO_REPLY,
     NO_SUCH_KEY,
+    NOT_POSITIVE,
     OK,
     Annotated,
     BigNumber,
@@ -58,7 +59,6 @@ from mini_redis.structures.quicklist import QUICKLIST
 if TYPE_CHECKING:
     from mini_redis.server.context import Context
 
-NOT_POSITIVE = ReplyError(b"ERR value is out of range, must be positive")
 FUZZ_ROUNDS: Final = 2_000
 ANY_NUMBER: Final = 1 << 40
 
@@ -147,10 +147,7 @@ def _populate(ctx: Context, argv: list[bytes]) -> Reply:
 
 
 def _not_negative(raw: bytes) -> int:
-    number = integer(raw, NOT_POSITIVE)
-    if number < 0:
-        raise NOT_POSITIVE
-    return number
+    return at_least(0, raw, NOT_POSITIVE)
 
 
 # --- Time ------------------------------------------------------------------------------------------------------------

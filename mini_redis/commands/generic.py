@@ -243,7 +243,7 @@ def copy(ctx: Context, argv: list[bytes]) -> Reply:
                 index = next(words, None)
                 if index is None:
                     raise SYNTAX_ERROR
-                there = _database(ctx, index)
+                there = database_at(ctx, index)
             case _:
                 raise SYNTAX_ERROR
     if here is there and source == target:
@@ -279,7 +279,7 @@ def move(ctx: Context, argv: list[bytes]) -> Reply:
 
     1 if it was moved; 0 if there is no such key here, or there is one there.
     """
-    key, here, there = argv[1], ctx.db, _database(ctx, argv[2])
+    key, here, there = argv[1], ctx.db, database_at(ctx, argv[2])
     if here is there:
         raise SAME_OBJECT
 
@@ -296,7 +296,7 @@ def move(ctx: Context, argv: list[bytes]) -> Reply:
     return 1
 
 
-def _database(ctx: Context, index: bytes) -> Database:
+def database_at(ctx: Context, index: bytes) -> Database:
     """The database that a client names, or the error that says why there is none."""
     number = integer(index)
     if number not in INT32:

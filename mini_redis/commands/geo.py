@@ -17,7 +17,6 @@ from mini_redis.commands.arguments import integer
 from mini_redis.commands.keyspecs import key_after, key_at
 from mini_redis.commands.registry import DENYOOM, READONLY, WRITE, command
 from mini_redis.commands.sorted_set import CH, NX, OPTIONS, XX, add, insert
-from mini_redis.commands.sorted_set_range import store
 from mini_redis.keyspace.types import ZSET
 from mini_redis.resp.reply import NOT_A_FLOAT, NULL_ARRAY, SYNTAX_ERROR, Reply, ReplyError
 from mini_redis.structures import geohash
@@ -492,4 +491,4 @@ def _store(ctx: Context, query: _Query, found: list[_Found]) -> int:
     result = SortedSet()
     for one in found:
         insert(ctx, result, one.member, one.distance_m / query.unit_m if query.by_distance else one.score)
-    return store(ctx, query.target, result, "geosearchstore" if query.centred_by else "georadiusstore")
+    return ctx.store(query.target, result, "geosearchstore" if query.centred_by else "georadiusstore")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mini_redis.commands.arguments import integer
+from mini_redis.commands.arguments import count_of_drawn, integer
 from mini_redis.commands.keyspecs import key_at
 from mini_redis.commands.registry import DENYOOM, FAST, READONLY, WRITE, command
 from mini_redis.commands.scan import scan_members
@@ -19,7 +19,6 @@ from mini_redis.resp.reply import (
     NOT_A_FLOAT,
     NOT_FINITE,
     OK,
-    SYNTAX_ERROR,
     WOULD_OVERFLOW,
     Bulks,
     Reply,
@@ -37,10 +36,6 @@ if TYPE_CHECKING:
 HASH_VALUE_NOT_AN_INTEGER: Final = ReplyError(b"ERR hash value is not an integer")
 HASH_VALUE_NOT_A_FLOAT: Final = ReplyError(b"ERR hash value is not a float")
 INFINITE_INCREMENT: Final = ReplyError(b"ERR value is NaN or Infinity")
-OUT_OF_RANGE: Final = ReplyError(b"ERR value is out of range")
-COUNT_OUT_OF_RANGE: Final = ReplyError(
-    b"ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
-)
 
 
 # --- Write -----------------------------------------------------------------------------------------------------------
@@ -430,7 +425,7 @@ def hrandfield(ctx: Context, argv: list[bytes]) -> Reply:
     if len(argv) == 2:
         fields = _to_choose_from(ctx, argv[1])
         return _some(ctx, fields, 1)[0] if fields else None
-    count, with_values = _count_options(argv[2:])
+    count, with_values = count_of_drawn(argv[2:], b"WITHVALUES")
     fields = _to_choose_from(ctx, argv[1])
     if not fields or not count:
         return []
@@ -453,19 +448,6 @@ def _to_choose_from(ctx: Context, key: bytes) -> Fields:
     return live
 
 
-def _count_options(words: list[bytes]) -> tuple[int, bool]:
-    count = integer(words[0])
-    if count == INT64_MIN:
-        raise COUNT_OUT_OF_RANGE
-    with_values = len(words) > 1
-    if with_values:
-        if len(words) > 2 or words[1].upper() != b"WITHVALUES":
-            raise SYNTAX_ERROR
-        if not -(INT64_MAX // 2) <= count <= INT64_MAX // 2:
-            raise OUT_OF_RANGE
-    return count, with_values
-
-
 def _some(ctx: Context, fields: Fields, count: int) -> list[bytes]:
     """So many fields, each of all. O(count)."""
     if isinstance(fields, IndexedDict):
@@ -475,14 +457,9 @@ def _some(ctx: Context, fields: Fields, count: int) -> list[bytes]:
 
 def _different(ctx: Context, fields: Fields, count: int) -> list[bytes]:
     """Up to so many different fields. O(n), or O(count) where few of many are wanted."""
-    if count >= len(fields):
-        return list(fields)
-    if not isinstance(fields, IndexedDict) or count * 3 > len(fields):
-        return ctx.rng.sample(list(fields), count)
-    chosen: dict[bytes, None] = {}
-    while len(chosen) < count:
-        chosen[fields.random_key(ctx.rng)] = None
-    return list(chosen)
+    if isinstance(fields, IndexedDict):
+        return fields.sample(ctx.rng, count)
+    return ctx.rng.sample(list(fields), count) if count < len(fields) else list(fields)
 
 
 @command(

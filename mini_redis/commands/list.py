@@ -14,7 +14,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from mini_redis.commands.arguments import integer
+from mini_redis.commands.arguments import at_least, integer
 from mini_redis.commands.keyspecs import key_at
 from mini_redis.commands.registry import DENYOOM, FAST, READONLY, WRITE, command
 from mini_redis.keyspace.types import LIST
@@ -181,9 +181,7 @@ def _pop(ctx: Context, argv: list[bytes], at_head: bool) -> Reply:
 
     if len(argv) > 3:
         raise wrong_arity(b"lpop" if at_head else b"rpop")
-    count = integer(argv[2], NOT_POSITIVE)
-    if count < 0:
-        raise NOT_POSITIVE
+    count = at_least(0, argv[2], NOT_POSITIVE)
     values = ctx.db.write(argv[1], LIST)
     if values is None:
         return NULL_ARRAY

@@ -13,21 +13,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mini_redis.commands.arguments import integer
+from mini_redis.commands.arguments import mpop_words, one_of
 from mini_redis.commands.blocking import Block, blocking_timeout
 from mini_redis.commands.keyspecs import counted_keys, key_at, key_range
 from mini_redis.commands.list import pop_many, pop_one, took_off
 from mini_redis.commands.registry import BLOCKING, DENYOOM, WRITE, command
 from mini_redis.keyspace.types import LIST
-from mini_redis.resp.reply import NULL_ARRAY, SYNTAX_ERROR, Reply, ReplyError
+from mini_redis.resp.reply import NULL_ARRAY, Reply
 from mini_redis.structures.quicklist import List
 
 if TYPE_CHECKING:
     from mini_redis.server.context import Context
 
-BAD_NUMKEYS: Final = ReplyError(b"ERR numkeys should be greater than 0")
-BAD_COUNT: Final = ReplyError(b"ERR count should be greater than 0")
-
+IS_HEAD: Final = {b"LEFT": True, b"RIGHT": False}
 POP: Final = {True: b"LPOP", False: b"RPOP"}
 
 
@@ -95,7 +93,7 @@ def lmpop(ctx: Context, argv: list[bytes]) -> Reply:
 
     Answers key and elements; null without any such key. Errors: numkeys or count not positive; syntax; WRONGTYPE.
     """
-    keys, at_head, count = _mpop_words(argv[1:])
+    keys, at_head, count = mpop_words(argv[1:], IS_HEAD)
 
     popped = _pop_from_first(ctx, keys, at_head, count)
     return NULL_ARRAY if popped is None else popped
@@ -116,32 +114,11 @@ def blmpop(ctx: Context, argv: list[bytes]) -> Reply:
     As LMPOP; null after the timeout in seconds (0: none). Errors: those of LMPOP; a timeout that is not a float, or
     negative.
     """
-    keys, at_head, count = _mpop_words(argv[2:])
+    keys, at_head, count = mpop_words(argv[2:], IS_HEAD)
     deadline_ms = blocking_timeout(ctx, argv[1])
 
     popped = _pop_from_first(ctx, keys, at_head, count)
     return Block(keys, LIST, deadline_ms, NULL_ARRAY) if popped is None else popped
-
-
-def _mpop_words(words: list[bytes]) -> tuple[list[bytes], bool, int]:
-    """What stands from numkeys on: the keys, whether to pop from the head, how many."""
-    numkeys = integer(words[0], BAD_NUMKEYS)
-    if numkeys < 1:
-        raise BAD_NUMKEYS
-    if numkeys + 1 >= len(words):
-        raise SYNTAX_ERROR
-    at_head = _at_head(words[numkeys + 1])
-    options = words[numkeys + 2 :]
-    if not options:
-        return words[1 : numkeys + 1], at_head, 1
-    if len(options) < 2 or options[0].upper() != b"COUNT":
-        raise SYNTAX_ERROR
-    count = integer(options[1], BAD_COUNT)
-    if count < 1:
-        raise BAD_COUNT
-    if len(options) > 2:
-        raise SYNTAX_ERROR
-    return words[1 : numkeys + 1], at_head, count
 
 
 def _pop_from_first(ctx: Context, keys: list[bytes], at_head: bool, count: int) -> list[Reply] | None:
@@ -170,7 +147,7 @@ def lmove(ctx: Context, argv: list[bytes]) -> Reply:
 
     Answers the element; null without source. Errors: syntax; WRONGTYPE.
     """
-    from_head, to_head = _at_head(argv[3]), _at_head(argv[4])
+    from_head, to_head = one_of(argv[3], IS_HEAD), one_of(argv[4], IS_HEAD)
     return _move(ctx, argv[1], argv[2], from_head, to_head)
 
 
@@ -208,7 +185,7 @@ def blmove(ctx: Context, argv: list[bytes]) -> Reply:
     As LMOVE; null after the timeout in seconds (0: none). Errors: those of LMOVE; a timeout that is not a float, or
     negative.
     """
-    from_head, to_head = _at_head(argv[3]), _at_head(argv[4])
+    from_head, to_head = one_of(argv[3], IS_HEAD), one_of(argv[4], IS_HEAD)
     deadline_ms = blocking_timeout(ctx, argv[5])
 
     source, target = argv[1], argv[2]
@@ -267,13 +244,3 @@ def _move(ctx: Context, source: bytes, target: bytes, from_head: bool, to_head: 
     ctx.changed(target, "lpush" if to_head else "rpush", times=0)
     took_off(ctx, source, values, 1, from_head)
     return element
-
-
-def _at_head(word: bytes) -> bool:
-    match word.upper():
-        case b"LEFT":
-            return True
-        case b"RIGHT":
-            return False
-        case _:
-            raise SYNTAX_ERROR

@@ -25,13 +25,12 @@ from mini_redis.commands.registry import (
     container,
     help_reply,
 )
-from mini_redis.resp.reply import NOT_AN_INTEGER, OK, Reply, ReplyError
+from mini_redis.resp.reply import NOT_AN_INTEGER, OK, TOO_MANY_KEYS, Reply, ReplyError
 from mini_redis.structures.numbers import parse_integer
 
 if TYPE_CHECKING:
     from mini_redis.server.context import Context
 
-MORE_KEYS_THAN_WORDS = ReplyError(b"ERR Number of keys can't be greater than number of args")
 NEGATIVE_KEYS = ReplyError(b"ERR Number of keys can't be negative")
 FLUSH_OPTIONS = ReplyError(b"ERR SCRIPT FLUSH only support SYNC|ASYNC option")
 DEBUG_OPTIONS = ReplyError(b"ERR Use SCRIPT DEBUG YES/SYNC/NO")
@@ -53,10 +52,7 @@ def eval_(ctx: Context, argv: list[bytes]) -> Reply:
 
     Errors: a wrong number of keys; what the compiler says; what the script raises, with the line.
     """
-    ctx.server.observation.script_begins(ctx.client, argv)
-    keys = key_count(argv)
-    scripting = ctx.server.scripting
-    return scripting.run(ctx, argv, scripting.use(argv[1]), keys, ro=False)
+    return _eval(ctx, argv, ro=False)
 
 
 @command(
@@ -69,10 +65,14 @@ def eval_(ctx: Context, argv: list[bytes]) -> Reply:
 )
 def eval_ro(ctx: Context, argv: list[bytes]) -> Reply:
     """Run a Lua script that may not write."""
+    return _eval(ctx, argv, ro=True)
+
+
+def _eval(ctx: Context, argv: list[bytes], *, ro: bool) -> Reply:
     ctx.server.observation.script_begins(ctx.client, argv)
     keys = key_count(argv)
     scripting = ctx.server.scripting
-    return scripting.run(ctx, argv, scripting.use(argv[1]), keys, ro=True)
+    return scripting.run(ctx, argv, scripting.use(argv[1]), keys, ro=ro)
 
 
 @command(
@@ -117,7 +117,7 @@ def key_count(argv: list[bytes], error: ReplyError = NOT_AN_INTEGER) -> int:
         raise error
     if 0 <= count <= len(argv) - 3:
         return count
-    raise NEGATIVE_KEYS if count < 0 else MORE_KEYS_THAN_WORDS
+    raise NEGATIVE_KEYS if count < 0 else TOO_MANY_KEYS
 
 
 # --- SCRIPT ----------------------------------------------------------------------------------------------------------

@@ -8,24 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from mini_redis.commands.arguments import integer
+from mini_redis.commands.arguments import at_least, count_of_drawn, limit_of
 from mini_redis.commands.keyspecs import counted_keys, key_at, key_range
 from mini_redis.commands.registry import DENYOOM, FAST, READONLY, WRITE, command
 from mini_redis.commands.scan import scan_members
 from mini_redis.keyspace.types import SET
-from mini_redis.resp.reply import NOT_POSITIVE, SYNTAX_ERROR, Reply, ReplyError, SetReply
-from mini_redis.structures.numbers import INT64_MIN, is_canonical_integer
+from mini_redis.resp.reply import (
+    NOT_POSITIVE,
+    NUMKEYS_NOT_POSITIVE,
+    SYNTAX_ERROR,
+    TOO_MANY_KEYS,
+    Reply,
+    SetReply,
+)
+from mini_redis.structures.numbers import is_canonical_integer
 from mini_redis.structures.set import HASHTABLE, INTSET, LISTPACK, Set
 
 if TYPE_CHECKING:
     from mini_redis.server.context import Context
 
-BAD_NUMKEYS: Final = ReplyError(b"ERR numkeys should be greater than 0")
-TOO_MANY_KEYS: Final = ReplyError(b"ERR Number of keys can't be greater than number of args")
-NEGATIVE_LIMIT: Final = ReplyError(b"ERR LIMIT can't be negative")
-COUNT_OUT_OF_RANGE: Final = ReplyError(
-    b"ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
-)
 REMOVED_AT_ONCE: Final = 1024
 """How many members one propagated SREM names at most."""
 
@@ -309,9 +310,7 @@ def spop(ctx: Context, argv: list[bytes]) -> Reply:
 def _pop_many(ctx: Context, argv: list[bytes]) -> Reply:
     if len(argv) > 3:
         raise SYNTAX_ERROR
-    count = integer(argv[2], NOT_POSITIVE)
-    if count < 0:
-        raise NOT_POSITIVE
+    count = at_least(0, argv[2], NOT_POSITIVE)
     key = argv[1]
     members = ctx.db.write(key, SET)
     if members is None or not count:
@@ -347,9 +346,7 @@ def srandmember(ctx: Context, argv: list[bytes]) -> Reply:
     if len(argv) == 2:
         members = ctx.db.read(argv[1], SET)
         return None if members is None else members.random(ctx.rng)
-    count = integer(argv[2])
-    if count == INT64_MIN:
-        raise COUNT_OUT_OF_RANGE
+    count, _ = count_of_drawn(argv[2:])
     members = ctx.db.read(argv[1], SET)
     if members is None or not count:
         return []
@@ -427,19 +424,10 @@ def sintercard(ctx: Context, argv: list[bytes]) -> Reply:
 
     Errors: numkeys not positive or more than there are keys; a limit that is negative; syntax; WRONGTYPE.
     """
-    numkeys = integer(argv[1], BAD_NUMKEYS)
-    if numkeys < 1:
-        raise BAD_NUMKEYS
+    numkeys = at_least(1, argv[1], NUMKEYS_NOT_POSITIVE)
     if numkeys > len(argv) - 2:
         raise TOO_MANY_KEYS
-    limit = 0
-    options = argv[2 + numkeys :]
-    for at in range(0, len(options), 2):
-        if options[at].upper() != b"LIMIT" or at + 1 == len(options):
-            raise SYNTAX_ERROR
-        limit = integer(options[at + 1], NEGATIVE_LIMIT)
-        if limit < 0:
-            raise NEGATIVE_LIMIT
+    limit = limit_of(argv[2 + numkeys :])
     counted = 0
     for _ in _intersection(_sets(ctx, argv[2 : 2 + numkeys])):
         counted += 1
@@ -471,7 +459,7 @@ def sinterstore(ctx: Context, argv: list[bytes]) -> Reply:
     fits_intset = len(result) <= ctx.server.config.set_max_intset_entries
     if result.encoding is not INTSET and fits_intset and all(map(is_canonical_integer, result)):
         result = _of_numbers(result)
-    return _store(ctx, argv[1], result, "sinterstore")
+    return ctx.store(argv[1], result, "sinterstore")
 
 
 def _smallest_is_intset(sets: list[Set | None]) -> bool:
@@ -501,7 +489,7 @@ def sunionstore(ctx: Context, argv: list[bytes]) -> Reply:
     result = Set()
     for member in _union(_sets(ctx, argv[2:])):
         add_member(ctx, result, member)
-    return _store(ctx, argv[1], result, "sunionstore")
+    return ctx.store(argv[1], result, "sunionstore")
 
 
 @command(
@@ -529,7 +517,7 @@ def sdiffstore(ctx: Context, argv: list[bytes]) -> Reply:
     else:
         for member in _difference(sets):
             add_member(ctx, result, member)
-    return _store(ctx, argv[1], result, "sdiffstore")
+    return ctx.store(argv[1], result, "sdiffstore")
 
 
 def _removing_is_cheaper(sets: list[Set | None]) -> bool:
@@ -564,13 +552,3 @@ def _difference(sets: list[Set | None]) -> Iterable[bytes]:
     """In the order of the first. O(its size * the number of sets)."""
     others = [members for members in sets[1:] if members is not None]
     return (member for member in sets[0] or () if not any(member in other for other in others))
-
-
-def _store(ctx: Context, key: bytes, result: Set, event: str) -> int:
-    if result:
-        ctx.db.set(key, result)
-        ctx.changed(key, event)
-    elif ctx.db.peek(key) is not None:
-        ctx.db.delete(key)
-        ctx.changed(key, "del")
-    return len(result)

@@ -215,14 +215,8 @@ def _look_up(ctx: Context, pattern: bytes, element: bytes) -> bytes | None:
 
 
 def _store(ctx: Context, target: bytes, elements: list[bytes]) -> int:
-    if elements:
-        values = List()
-        values.reserve(elements, ctx.server.config.list_max_listpack_size)
-        for element in elements:
-            values.push_tail(element)
-        ctx.db.set(target, values)
-        ctx.changed(target, "sortstore", len(elements))
-    elif ctx.db.peek(target) is not None:
-        ctx.db.delete(target)
-        ctx.changed(target, "del")
-    return len(elements)
+    values = List()
+    values.reserve(elements, ctx.server.config.list_max_listpack_size)
+    for element in elements:
+        values.push_tail(element)
+    return ctx.store(target, values, "sortstore", len(elements))

@@ -6,14 +6,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mini_redis.commands.arguments import integer
+from mini_redis.commands.arguments import count_of_drawn, integer, mpop_words
 from mini_redis.commands.blocking import Block, blocking_timeout
 from mini_redis.commands.keyspecs import counted_keys, key_at, key_range
 from mini_redis.commands.registry import BLOCKING, DENYOOM, FAST, READONLY, WRITE, command
 from mini_redis.commands.scan import scan_members
 from mini_redis.keyspace.types import ZSET
-from mini_redis.resp.reply import NOT_A_FLOAT, NOT_POSITIVE, NULL_ARRAY, SYNTAX_ERROR, Reply, ReplyError, wrong_arity
-from mini_redis.structures.numbers import INT64_MAX, INT64_MIN, format_double, parse_double
+from mini_redis.resp.reply import (
+    NOT_A_FLOAT,
+    NOT_POSITIVE,
+    NULL_ARRAY,
+    SYNTAX_ERROR,
+    Reply,
+    ReplyError,
+    wrong_arity,
+)
+from mini_redis.structures.numbers import format_double, parse_double
 from mini_redis.structures.sorted_set import LISTPACK, Pair, SortedSet
 
 if TYPE_CHECKING:
@@ -23,14 +31,9 @@ NX_WITH_XX: Final = ReplyError(b"ERR XX and NX options at the same time are not 
 GT_LT_NX: Final = ReplyError(b"ERR GT, LT, and/or NX options at the same time are not compatible")
 INCR_OF_ONE: Final = ReplyError(b"ERR INCR option supports a single increment-element pair")
 SCORE_IS_NAN: Final = ReplyError(b"ERR resulting score is not a number (NaN)")
-BAD_NUMKEYS: Final = ReplyError(b"ERR numkeys should be greater than 0")
-BAD_COUNT: Final = ReplyError(b"ERR count should be greater than 0")
-OUT_OF_RANGE: Final = ReplyError(b"ERR value is out of range")
-COUNT_OUT_OF_RANGE: Final = ReplyError(
-    b"ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
-)
 
 NX, XX, GT, LT, CH, INCR = 1, 2, 4, 8, 16, 32
+IS_HIGHEST: Final = {b"MAX": True, b"MIN": False}
 OPTIONS: Final = {b"NX": NX, b"XX": XX, b"GT": GT, b"LT": LT, b"CH": CH, b"INCR": INCR}
 
 
@@ -303,22 +306,14 @@ def zrandmember(ctx: Context, argv: list[bytes]) -> Reply:
     if len(argv) == 2:
         pairs = ctx.db.read(argv[1], ZSET)
         return None if pairs is None else pairs.scores.random_key(ctx.rng)
-    count = integer(argv[2])
-    if count == INT64_MIN:
-        raise COUNT_OUT_OF_RANGE
-    with_scores = len(argv) > 3
-    if with_scores:
-        if len(argv) > 4 or argv[3].upper() != b"WITHSCORES":
-            raise SYNTAX_ERROR
-        if not -(INT64_MAX // 2) <= count <= INT64_MAX // 2:
-            raise OUT_OF_RANGE
+    count, with_scores = count_of_drawn(argv[2:], b"WITHSCORES")
     pairs = ctx.db.read(argv[1], ZSET)
     if pairs is None:
         return []
     if count < 0:
         chosen = [pairs.scores.random_key(ctx.rng) for _ in range(-count)]
     else:
-        chosen = ctx.rng.sample([member for _, member in pairs], min(count, len(pairs)))
+        chosen = pairs.scores.sample(ctx.rng, count)
     if not with_scores:
         return chosen
     return tell_pairs(ctx, [(pairs.scores[member], member) for member in chosen])
@@ -486,7 +481,7 @@ def zmpop(ctx: Context, argv: list[bytes]) -> Reply:
     Answers key and members with scores; null without any such key. Errors: numkeys or count not positive; syntax;
     WRONGTYPE.
     """
-    keys, from_highest, count = _mpop_words(argv[1:])
+    keys, from_highest, count = mpop_words(argv[1:], IS_HIGHEST)
     popped = _pop_from_first(ctx, keys, from_highest, count)
     return NULL_ARRAY if popped is None else popped
 
@@ -508,33 +503,10 @@ def bzmpop(ctx: Context, argv: list[bytes]) -> Reply:
     As ZMPOP; null after the timeout in seconds (0: none). Errors: those of ZMPOP; a timeout that is not a float, or
     negative.
     """
-    keys, from_highest, count = _mpop_words(argv[2:])
+    keys, from_highest, count = mpop_words(argv[2:], IS_HIGHEST)
     deadline_ms = blocking_timeout(ctx, argv[1])
     popped = _pop_from_first(ctx, keys, from_highest, count)
     return Block(keys, ZSET, deadline_ms, NULL_ARRAY) if popped is None else popped
-
-
-def _mpop_words(words: list[bytes]) -> tuple[list[bytes], bool, int]:
-    """What stands from numkeys on: the keys, whether to pop from the highest score, how many."""
-    numkeys = integer(words[0], BAD_NUMKEYS)
-    if numkeys < 1:
-        raise BAD_NUMKEYS
-    if numkeys + 1 >= len(words):
-        raise SYNTAX_ERROR
-    where = words[numkeys + 1].upper()
-    if where not in (b"MIN", b"MAX"):
-        raise SYNTAX_ERROR
-    options = words[numkeys + 2 :]
-    count = 1
-    if options:
-        if len(options) < 2 or options[0].upper() != b"COUNT":
-            raise SYNTAX_ERROR
-        count = integer(options[1], BAD_COUNT)
-        if count < 1:
-            raise BAD_COUNT
-        if len(options) > 2:
-            raise SYNTAX_ERROR
-    return words[1 : numkeys + 1], where == b"MAX", count
 
 
 def _pop_from_first(ctx: Context, keys: list[bytes], from_highest: bool, count: int) -> list[Reply] | None:

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from mini_redis.commands.arguments import integer
+from mini_redis.commands.arguments import integer, limit_of
 from mini_redis.commands.keyspecs import counted_keys, key_at
 from mini_redis.commands.registry import DENYOOM, READONLY, WRITE, command
 from mini_redis.commands.sorted_set import tell_pairs
-from mini_redis.commands.sorted_set_range import store
 from mini_redis.keyspace.types import SET, ZSET
 from mini_redis.resp.reply import NOT_AN_INTEGER, SYNTAX_ERROR, Reply, ReplyError
 from mini_redis.structures.numbers import parse_double
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from mini_redis.server.context import Context
 
 NOT_A_WEIGHT: Final = ReplyError(b"ERR weight value is not a float")
-BAD_NUMKEYS: Final = ReplyError(b"ERR numkeys should be greater than 0")
-TOO_MANY_KEYS: Final = ReplyError(b"ERR Number of keys can't be greater than number of args")
-NEGATIVE_LIMIT: Final = ReplyError(b"ERR LIMIT can't be negative")
 
 Combine: TypeAlias = "Callable[[float, float], float]"
 Scores: TypeAlias = dict[bytes, float]
@@ -280,7 +276,7 @@ def _store(
         result.become_skiplist()
     for member, score in scores.items():
         result.set(member, score)
-    return store(ctx, argv[1], result, event)
+    return ctx.store(argv[1], result, event)
 
 
 @command(
@@ -302,13 +298,6 @@ def zintercard(ctx: Context, argv: list[bytes]) -> Reply:
     if numkeys > len(argv) - 2:
         raise SYNTAX_ERROR
     sources = [_Source(ctx.db.read(key, SET + ZSET)) for key in argv[2 : 2 + numkeys]]
-    limit = 0
-    options = argv[2 + numkeys :]
-    for at in range(0, len(options), 2):
-        if options[at].upper() != b"LIMIT" or at + 1 == len(options):
-            raise SYNTAX_ERROR
-        limit = integer(options[at + 1], NEGATIVE_LIMIT)
-        if limit < 0:
-            raise NEGATIVE_LIMIT
+    limit = limit_of(argv[2 + numkeys :])
     common = len(_intersection(sources, min))
     return min(common, limit) if limit else common

@@ -389,18 +389,7 @@ def zrangestore(ctx: Context, argv: list[bytes]) -> Reply:
         result.become_skiplist()
     for score, member in found:
         insert(ctx, result, member, score)
-    return store(ctx, target, result, "zrangestore")
-
-
-def store(ctx: Context, key: bytes, result: SortedSet, event: str) -> int:
-    """Bind what a command has made, or remove what was there if that is nothing; its size."""
-    if result:
-        ctx.db.set(key, result)
-        ctx.changed(key, event)
-    elif ctx.db.peek(key) is not None:
-        ctx.db.delete(key)
-        ctx.changed(key, "del")
-    return len(result)
+    return ctx.store(target, result, "zrangestore")
 
 
 # --- Count -----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mini_redis.commands.arguments import integer
+from mini_redis.commands.arguments import at_least, integer
 from mini_redis.commands.keyspecs import key_at
 from mini_redis.commands.registry import DENYOOM, FAST, READONLY, WRITE, command
 from mini_redis.keyspace.types import STREAM
@@ -436,9 +436,7 @@ def ids_with_policy(argv: list[bytes], at: int) -> tuple[bytes, list[bytes]]:
             policy = word
             at += 1
         elif word == b"IDS" and at + 1 < len(argv):
-            count = integer(argv[at + 1], NUMIDS_NOT_POSITIVE)
-            if count < 1:
-                raise NUMIDS_NOT_POSITIVE
+            count = at_least(1, argv[at + 1], NUMIDS_NOT_POSITIVE)
             at += 2
             if count > len(argv) - at:
                 raise NUMIDS_MISCOUNTED

@@ -416,7 +416,7 @@ def vrandmember(ctx: Context, argv: list[bytes]) -> Reply:
         return []
     if count < 0:
         return [vectors.random(ctx.rng) for _ in range(-count)]
-    return ctx.rng.sample(list(vectors.points), min(count, len(vectors)))
+    return vectors.points.sample(ctx.rng, count)
 
 
 # --- Arguments -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
     form (1)   value (forms.py)   RDB version (2)   CRC-64 of all before (8)
 
+FUNCTION DUMP puts the same seal under all libraries (scripting/function_dump.py).
+
 The version says what the reader must know; a newer one than ours is refused, any older one is read. The checksum finds
 what the way has done to the bytes. It is no protection against who wants to deceive: whoever can change the bytes can
 seal them again, and so the value is checked as if there were no seal.
@@ -32,19 +34,29 @@ _SEAL: Final = _VERSION_BYTES + _CHECKSUM_BYTES
 def dump(value: Value, compressing: bool) -> bytes:
     """Put a value under a seal; `compressing` is `rdbcompression`. O(size)."""
     form, body = pack_value(value, compressing)
-    sealed = bytes((form,)) + body + RDB_VERSION.to_bytes(_VERSION_BYTES, "little")
-    return sealed + crc64(sealed).to_bytes(_CHECKSUM_BYTES, "little")
+    return seal(bytes((form,)) + body)
 
 
 def restore(payload: bytes, thresholds: Thresholds) -> Value:
     """The value under a seal. Raises ReplyError if the seal is broken or unknown, or the value is damaged. O(size)."""
-    body, seal = payload[:-_SEAL], payload[-_SEAL:]
-    version = int.from_bytes(seal[:_VERSION_BYTES], "little")
-    told = int.from_bytes(seal[_VERSION_BYTES:], "little")
-    if len(payload) < _SEAL or version > RDB_VERSION or crc64(payload[:-_CHECKSUM_BYTES]) != told:
-        raise WRONG_SEAL
-    reader = Reader(body)
+    reader = Reader(unseal(payload))
     try:
         return read_value(reader.byte(), reader, thresholds)
     except Damaged:
         raise BAD_DATA from None
+
+
+def seal(body: bytes) -> bytes:
+    """The bytes with version and checksum behind them. O(size)."""
+    sealed = body + RDB_VERSION.to_bytes(_VERSION_BYTES, "little")
+    return sealed + crc64(sealed).to_bytes(_CHECKSUM_BYTES, "little")
+
+
+def unseal(payload: bytes) -> bytes:
+    """What stands before the seal. Raises WRONG_SEAL if that is broken, or of a version that is not known. O(size)."""
+    body, told = payload[:-_SEAL], payload[-_SEAL:]
+    version = int.from_bytes(told[:_VERSION_BYTES], "little")
+    checksum = int.from_bytes(told[_VERSION_BYTES:], "little")
+    if len(payload) < _SEAL or version > RDB_VERSION or crc64(payload[:-_CHECKSUM_BYTES]) != checksum:
+        raise WRONG_SEAL
+    return body

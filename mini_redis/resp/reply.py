@@ -173,7 +173,12 @@ WRONG_TYPE = ReplyError(b"WRONGTYPE Operation against a key holding the wrong ki
 NO_SUCH_KEY = ReplyError(b"ERR no such key")
 WOULD_OVERFLOW = ReplyError(b"ERR increment or decrement would overflow")
 NOT_FINITE = ReplyError(b"ERR increment would produce NaN or Infinity")
+COUNT_OUT_OF_RANGE = ReplyError(
+    b"ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
+)
 NOT_POSITIVE = ReplyError(b"ERR value is out of range, must be positive")
+NUMKEYS_NOT_POSITIVE = ReplyError(b"ERR numkeys should be greater than 0")
+TOO_MANY_KEYS = ReplyError(b"ERR Number of keys can't be greater than number of args")
 SAME_OBJECT = ReplyError(b"ERR source and destination objects are the same")
 MODULE_KEY_NOT_COPIED = ReplyError(b"ERR not supported for this module key")
 INVALID_DB_INDEX = ReplyError(b"ERR invalid DB index")

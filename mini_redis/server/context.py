@@ -79,6 +79,16 @@ class Context:
         if events_first:
             self.modified(key, times)
 
+    def store(self, key: bytes, result: Sized, event: str, times: int = 1) -> int:
+        """Bind what a command has made, or remove what was there if that is nothing; its size."""
+        if result:
+            self.db.set(key, result)
+            self.changed(key, event, times)
+        elif self.db.peek(key) is not None:
+            self.db.delete(key)
+            self.changed(key, "del")
+        return len(result)
+
     def ready(self, key: bytes) -> None:
         """The value at `key` grew in a way that may serve clients that wait for it: XADD."""
         if key in self.db.blocked:

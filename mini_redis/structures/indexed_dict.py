@@ -216,6 +216,17 @@ class IndexedDict(Generic[V]):
         """A uniformly chosen key; the dict must not be empty. O(1) expected."""
         return self._slots[self._random_slot(rng)]
 
+    def sample(self, rng: Random, count: int) -> list[bytes]:
+        """So many different keys, or all. O(count) expected, and O(n) where a third of them is wanted."""
+        if count >= len(self):
+            return list(self)
+        if count * 3 > len(self):
+            return rng.sample(list(self), count)
+        chosen: dict[bytes, None] = {}
+        while len(chosen) < count:
+            chosen[self.random_key(rng)] = None
+        return list(chosen)
+
     def pop_random(self, rng: Random) -> tuple[bytes, V]:
         """Remove a uniformly chosen key; the dict must not be empty. O(1) expected.
 

@@ -136,14 +136,9 @@ class Set:
 
     def sample(self, rng: Random, count: int) -> list[bytes]:
         """So many different members, or all. O(n), or O(count) where few of many are wanted."""
-        if count >= len(self):
-            return list(self)
-        if not isinstance(self.members, IndexedDict) or count * 3 > len(self):
-            return rng.sample(list(self), count)
-        chosen: dict[bytes, None] = {}
-        while len(chosen) < count:
-            chosen[self.members.random_key(rng)] = None
-        return list(chosen)
+        if isinstance(self.members, IndexedDict):
+            return self.members.sample(rng, count)
+        return rng.sample(list(self), count) if count < len(self) else list(self)
 
     def copy(self) -> Set:
         """A set that shares nothing that can change. O(n)."""
