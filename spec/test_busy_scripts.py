@@ -7,6 +7,7 @@ driver's turn in the middle of the script. The same with sockets at the end.
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -46,14 +47,15 @@ class Stage:
             self.node.server.receive(client.handle, encode_request([word.encode() for word in words]))
             for effect in self.node.server.take_effects_between():
                 match effect:
-                    case Write(who, data) if data:
-                        assert who is client.handle, "nobody else is told anything"
-                        self.told.append(data)
+                    case Write(replies):
+                        for who, data in replies:
+                            assert who is client.handle, "nobody else is told anything"
+                            self.told += [data] if data else []
                     case Close(who, _):
                         who.connection.closed = True  # type: ignore[attr-defined]
                     case Append() | Exit():
                         self.told.append(repr(effect).encode())
-                    case Log() | Write():
+                    case Log():
                         pass
 
         self.acts.append(say)
@@ -203,6 +205,22 @@ def test_a_script_is_ended_from_another_connection(server: mini_redis.testing.Ru
     assert caller.read().startswith(KILLED)
     assert caller.read() == b"+PONG\r\n"
     assert other.talk("PING") == b"+PONG\r\n"
+
+
+def test_what_was_read_together_with_the_script_is_answered_first(server: mini_redis.testing.RunningServer) -> None:
+    """Requests that arrive together are read before the first of them is run."""
+    caller, other = Connection(server), Connection(server)
+    go, held = threading.Event(), threading.Event()
+    holder = threading.Thread(target=server.inspect, args=(lambda node: held.set() or go.wait(),))
+    holder.start()
+    held.wait()
+    caller.send("EVAL", ENDLESS, "0")
+    other.send("GET", "k")
+    go.set()
+    holder.join()
+    assert other.read() == BUSY
+    kill(other)
+    assert caller.read().startswith(KILLED)
 
 
 def test_somebody_new_can_come_and_somebody_can_go(server: mini_redis.testing.RunningServer) -> None:

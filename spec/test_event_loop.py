@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import mini_redis.testing
+from mini_redis.drivers.event_loop import READ_SIZE
 from mini_redis.resp.parser import encode_request
 from mini_redis.server.client import Client
 from mini_redis.testing import RunningServer
@@ -279,14 +280,15 @@ def test_who_gets_a_dead_connections_number_does_not_inherit_its_end() -> None:
         waiter = threading.Thread(target=server.inspect, args=(lambda node: reached.set() or go.wait(DEADLINE),))
         waiter.start()
         assert reached.wait(DEADLINE)
-        killer.sendall(encode_request([b"CLIENT", b"KILL", b"ID", number]))
+        much = encode_request([b"SET", b"k", b"v" * READ_SIZE])  # so that nobody else is read before it is run
+        killer.sendall(encode_request([b"CLIENT", b"KILL", b"ID", number]) + much)
         victim.close()
         with connection(server) as newcomer:
             newcomer.sendall(b"PING\r\n")
             go.set()
             waiter.join()
             assert read_until(newcomer, b"\r\n") == b"+PONG\r\n"
-            assert read_until(killer, b"\r\n") == b":1\r\n"
+            assert read_until(killer, b"+OK\r\n") == b":1\r\n+OK\r\n"
 
 
 def test_a_connection_that_ended_leaves_nothing_behind() -> None:

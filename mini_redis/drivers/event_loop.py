@@ -5,7 +5,7 @@ which sockets have something; each gets one bounded read, whole commands are run
 replies go out, all those of a client in one send. A client that is slow to send has nothing to read, one that is slow
 to read has its replies kept; neither makes anybody else wait.
 
-    turn:  poll -> read and run -> cron if due -> effects: log, replies, closing
+    turn:  poll -> (read -> run) until all are served -> cron if due -> effects: log, replies, closing
 
 The node decides, this file only does: it knows sockets and nothing of Redis.
 """
@@ -123,6 +123,7 @@ class EventLoop:
         self._listeners: dict[int, socket.socket] = {}
         self._calls: deque[Callable[[], None]] = deque()
         self._exit_code: int | None = None
+        self._requests: deque[tuple[Client, bytes]] = deque()  # what was read, and is to be run next
         self._unserved: list[tuple[int, int]] = []  # who is ready and did not have his share of the last turn
         self._waker, self._woken = socket.socketpair()
         for end in (self._waker, self._woken):
@@ -308,18 +309,33 @@ class EventLoop:
     # --- One turn -----------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        server, connections = self.server, self._connections
+        server = self.server
         events = self._unserved
         if not events:
             wait_ms = server.next_tick_ms - server.clock.wall_us() // 1000
             events = self._poller.poll(max(0.0, wait_ms / 1000) if wait_ms < 1000 else 1.0)
-        start_ns = time.perf_counter_ns()
+        start_ns = now_ns = time.perf_counter_ns()
 
-        receive = server.receive
-        for number, (fd, event) in enumerate(events):
-            if time.perf_counter_ns() - start_ns > TURN_NS:
-                self._unserved = events[number:]
-                break
+        served = 0
+        while served < len(events) and now_ns - start_ns < TURN_NS:
+            served = self._read(events, served)
+            self._run()
+            now_ns = time.perf_counter_ns()
+        self._unserved = events[served:]
+
+        if server.is_due(server.clock.wall_us() // 1000):
+            server.tick()
+            self._on_tick()
+        self.perform_effects()
+
+        before_ns, self._cpu_ns = self._cpu_ns, time.thread_time_ns()
+        server.stats.turn(time.perf_counter_ns() - start_ns, self._cpu_ns - before_ns)
+
+    def _read(self, events: list[tuple[int, int]], start: int) -> int:
+        """Read from those who are ready, one by one, until that is READ_SIZE bytes; where in `events` it stopped."""
+        connections, requests, room = self._connections, self._requests, READ_SIZE
+        for number in range(start, len(events)):
+            fd, event = events[number]
             connection = connections.get(fd)
             if connection is None:
                 self._other_event(fd)
@@ -335,45 +351,35 @@ class EventLoop:
                 continue
             except OSError:
                 data = b""
-            if data:
-                receive(connection.client, data)
-            else:
+            if not data:
                 self._drop(connection)
-        else:
-            self._unserved = []
+                continue
+            requests.append((connection.client, data))
+            room -= len(data)
+            if room <= 0:
+                return number + 1
+        return len(events)
 
-        if server.is_due(server.clock.wall_us() // 1000):
-            server.tick()
-            self._on_tick()
-        self.perform_effects()
-
-        before_ns, self._cpu_ns = self._cpu_ns, time.thread_time_ns()
-        server.stats.turn(time.perf_counter_ns() - start_ns, self._cpu_ns - before_ns)
+    def _run(self) -> None:
+        """Run what was read. Not each read at once: between two visits to the kernel a processor forgets our code."""
+        requests, receive = self._requests, self.server.receive
+        while requests:
+            client, data = requests.popleft()
+            receive(client, data)
 
     def _serve_between(self) -> None:
         """A script does not end: read what others say, who are most likely told so. The caller's turn has not ended."""
+        self._run()
         caller = self.server.scripting.caller
-        for fd, event in self._poller.poll(0):
-            connection = self._connections.get(fd)
-            if connection is None:
-                self._other_event(fd)
-            elif connection.client is not caller:
-                if event & OUT:
-                    self._flush(connection)
-                self._receive(connection)
+        others = [ready for ready in self._poller.poll(0) if not self._belongs_to(caller, ready[0])]
+        served = 0
+        while served < len(others):
+            served = self._read(others, served)
+            self._run()
         self._perform(self.server.take_effects_between())
 
-    def _receive(self, connection: Connection) -> None:
-        try:
-            data = connection.recv(READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if data:
-            self.server.receive(connection.client, data)
-        else:
-            self._drop(connection)
+    def _belongs_to(self, client: Client | None, fd: int) -> bool:
+        return fd in self._connections and self._connections[fd].client is client
 
     def _other_event(self, fd: int) -> None:
         if fd in self._listeners:
@@ -425,10 +431,9 @@ class EventLoop:
 
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
-            if type(effect) is Write:
-                self._write(effect.client.connection, effect.data)  # type: ignore[arg-type]
-                continue
             match effect:
+                case Write(replies):
+                    self._write(replies)
                 case Close(client, flush):
                     if isinstance(client.connection, Connection):  # else the peer was quicker
                         self._close(client.connection, flush)
@@ -442,24 +447,28 @@ class EventLoop:
         if self._leaving:
             self._lose_patience()
 
-    def _write(self, connection: Connection, data: bytes) -> None:
-        if connection.pending:
-            connection.pending.append(data)
-            connection.pending_bytes += len(data)
-            self.server.unsent(connection.client, connection.pending_bytes)
-            return
-        try:
-            sent = connection.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self._drop(connection)
-            return
-        if sent < len(data):
-            connection.pending.append(memoryview(data)[sent:])
-            connection.pending_bytes = len(data) - sent
-            self._poller.modify(connection.fd, IN | OUT)
-            self.server.unsent(connection.client, connection.pending_bytes)
+    def _write(self, replies: list[tuple[Client, bytes]]) -> None:
+        for client, data in replies:
+            connection: Any = client.connection
+            if connection.pending:
+                self._keep(connection, data)
+                continue
+            try:
+                sent = connection.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._drop(connection)
+                continue
+            if sent < len(data):
+                self._keep(connection, memoryview(data)[sent:])
+                self._poller.modify(connection.fd, IN | OUT)
+
+    def _keep(self, connection: Connection, data: bytes | memoryview) -> None:
+        """The socket does not take it now."""
+        connection.pending.append(data)
+        connection.pending_bytes += len(data)
+        self.server.unsent(connection.client, connection.pending_bytes)
 
     def _flush(self, connection: Connection) -> None:
         """The socket takes bytes again: give it what has waited, but no more than its share of this turn."""

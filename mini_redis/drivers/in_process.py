@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from mini_redis.resp.parser import encode_request
+from mini_redis.server.client import Client
 from mini_redis.server.clock import ManualClock
 from mini_redis.server.config import Config
 from mini_redis.server.effects import Append, Close, Exit, Log, Write
@@ -87,10 +88,9 @@ class InProcess:
             match effect:
                 case Append(data):
                     self.log += data
-                case Write(client, data):
-                    self._deliver(client.connection, data)
-                    if client.unsent != len(client.connection.backlog):  # type: ignore[attr-defined]
-                        self.server.unsent(client, len(client.connection.backlog))  # type: ignore[attr-defined]
+                case Write(replies):
+                    for client, data in replies:
+                        self._deliver(client, data)
                 case Close(client, _):
                     client.connection.closed = True  # type: ignore[attr-defined]
                 case Log(level, text):
@@ -104,12 +104,15 @@ class InProcess:
         """Turn the clock, running the cron whenever it is due on the way."""
         turn_clock(self.server, self.clock, seconds, self.turn)
 
-    def _deliver(self, connection: object, data: bytes) -> None:
+    def _deliver(self, client: Client, data: bytes) -> None:
+        connection = client.connection
         assert isinstance(connection, InProcessClient)
         if connection.reads:
             connection.received += data
         else:
             connection.backlog += data
+        if client.unsent != len(connection.backlog):
+            self.server.unsent(client, len(connection.backlog))
 
 
 def turn_clock(server: Server, clock: ManualClock, seconds: float, turn: Callable[[], None]) -> None:

@@ -20,11 +20,10 @@ class Append(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Send `data` to a client. What the socket does not take at once is the driver's to keep, and `Server.unsent`
-    tells the node how much that is."""
+    """Send bytes to clients, in this order. What a socket does not take at once is the driver's to keep, and
+    `Server.unsent` tells the node how much that is."""
 
-    client: Client
-    data: bytes
+    replies: list[tuple[Client, bytes]]
 
 
 class Close(NamedTuple):

@@ -261,6 +261,7 @@ class Server:
     def _effects_for(self, writers: list[Client]) -> list[Effect]:
         """What is to be done, and what these are to be sent."""
         effects, self.effects = self.effects, []
+        replies: list[tuple[Client, bytes]] = []
         limits, sent = self.limits, 0
         for client in writers:
             if limits.limits_output:
@@ -272,9 +273,11 @@ class Server:
             out.clear()
             client.net_output += len(data)
             sent += len(data)
-            effects.append(Write(client, data))
+            replies.append((client, data))
             if limits.counts_memory:
                 limits.measure(client)
+        if replies:
+            effects.append(Write(replies))
         self.stats.net_output += sent
         self.stats.writes += len(writers)
         if self.limits.counts_memory:
@@ -473,7 +476,7 @@ class Server:
 
     def _refuse(self, client: Client, text: bytes) -> None:
         client.closing = client.held = True
-        self.endings += [Write(client, text), Close(client, flush=True)]
+        self.endings += [Write([(client, text)]), Close(client, flush=True)]
 
     def _forget(self, client: Client) -> None:
         self.limits.forget(client)

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import copysign, inf, nextafter
+from operator import itemgetter
 from struct import Struct
 from typing import Final
 
@@ -46,6 +47,7 @@ SCORE_BYTES: Final = 8
 TURNED_ROUND: Final = bytes(255 - byte for byte in range(256))
 
 Pair = tuple[float, bytes]
+_member: Final = itemgetter(slice(SCORE_BYTES, None))  # of a place
 _big_endian: Final = Struct(">d").pack
 
 
@@ -108,7 +110,7 @@ class SortedSet:
 
     def members(self, start: int, stop: int, *, reverse: bool = False) -> list[bytes]:
         """The members of ranks start..stop - 1, or backwards. O(log n + stop - start)."""
-        members = [place[SCORE_BYTES:] for place in self.order[start:stop]]
+        members = list(map(_member, self.order[start:stop]))
         if reverse:
             members.reverse()
         return members
