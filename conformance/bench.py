@@ -42,6 +42,7 @@ from .wire import WireClosed, WireTimeout, encode_command
 
 CLIENTS = 50
 KEYS_OF_MSET = 10
+SETTLED_AFTER = 2.0  # seconds in which both servers have looked at each of their new clients
 RANDOM = "__rand_int__"  # redis-benchmark replaces it by a number below -r
 RANDOM_RANGE = "100000"
 
@@ -243,8 +244,9 @@ class Bench:
                 self.results.idle.append(found)
 
     def _idle(self, endpoint: Endpoint, clients: int, waiting: bool) -> Idle:
+        time.sleep(SETTLED_AFTER)  # no event to await, twice: that nothing happens is what is measured
         before, started = info(endpoint), time.perf_counter()
-        time.sleep(self.scale.idle_seconds)  # no event to await: that nothing happens is what is measured
+        time.sleep(self.scale.idle_seconds)
         after, seconds = info(endpoint), time.perf_counter() - started
         turns = int(after["eventloop_cycles"]) - int(before["eventloop_cycles"])
         return Idle(clients, waiting, (cpu_seconds(after) - cpu_seconds(before)) * 1000 / seconds, turns / seconds)

@@ -203,16 +203,6 @@ def test_idle_clients_are_closed_after_timeout() -> None:
         assert read_to_the_end(sock) == b""
 
 
-def test_a_thousand_idle_connections_cost_nothing(server: RunningServer) -> None:
-    idle = [socket.create_connection((server.host, server.port)) for _ in range(400)]
-    try:
-        with connection(server) as sock:
-            assert talk(sock, b"PING") == b"+PONG\r\n"
-    finally:
-        for sock in idle:
-            sock.close()
-
-
 def test_a_mistake_of_ours_ends_one_connection_and_is_logged() -> None:
     def plant_a_mistake(node: object) -> None:
         live = node.commands[b"ECHO"]  # type: ignore[attr-defined]

@@ -315,6 +315,31 @@ def test_without_a_limit_the_cron_counts_once_a_second(node: InProcess, a: InPro
     assert told() < 10_000
 
 
+def test_who_does_nothing_is_not_looked_at(
+    node: InProcess, a: InProcessClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle, half, waiting = node.connect(), node.connect(), node.connect()
+    waiting.send(b"BLPOP k 0\r\n")
+    limits, looked_at = node.server.limits, []
+    measure = limits.measure
+    monkeypatch.setattr(limits, "measure", lambda client: (looked_at.append(client), measure(client)))
+    node.advance(2)
+    assert {idle.handle, half.handle, waiting.handle} <= {*looked_at}
+    half.send(b"PI")
+    looked_at.clear()
+    node.advance(5)
+    assert {*looked_at} == {half.handle}, "somebody whose request is not whole costs memory"
+    assert half.talk(b"NG\r\n") == b"+PONG\r\n"
+    node.advance(2)
+    looked_at.clear()
+    node.advance(5)
+    assert not looked_at
+
+    assert a.command("CONFIG", "SET", "timeout", 30) == b"+OK\r\n"
+    node.advance(40)
+    assert idle.closed and half.closed and not waiting.closed, "but with a timeout, who sleeps is seen"
+
+
 def test_what_a_client_takes_is_in_its_line(node: InProcess, a: InProcessClient) -> None:
     b = node.connect()
     b.command("MULTI")

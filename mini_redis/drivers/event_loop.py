@@ -123,8 +123,8 @@ class EventLoop:
         self._listeners: dict[int, socket.socket] = {}
         self._calls: deque[Callable[[], None]] = deque()
         self._exit_code: int | None = None
-        self._requests: deque[tuple[Client, bytes]] = deque()  # what was read, and is to be run next
-        self._unserved: list[tuple[int, int]] = []  # who is ready and did not have his share of the last turn
+        self._ready: deque[tuple[int, int]] = deque()  # whose turn it is to be read
+        self._requests: deque[tuple[Client, bytes]] = deque()  # what was read, and is to be run
         self._waker, self._woken = socket.socketpair()
         for end in (self._waker, self._woken):
             end.setblocking(False)
@@ -310,18 +310,13 @@ class EventLoop:
 
     def _turn(self) -> None:
         server = self.server
-        events = self._unserved
-        if not events:
-            wait_ms = server.next_tick_ms - server.clock.wall_us() // 1000
-            events = self._poller.poll(max(0.0, wait_ms / 1000) if wait_ms < 1000 else 1.0)
-        start_ns = now_ns = time.perf_counter_ns()
+        if not self._ready:
+            wait_ms = 0 if self._requests else server.next_tick_ms - server.clock.wall_us() // 1000
+            self._ready.extend(self._poller.poll(max(0.0, wait_ms / 1000) if wait_ms < 1000 else 1.0))
+        start_ns = time.perf_counter_ns()
 
-        served = 0
-        while served < len(events) and now_ns - start_ns < TURN_NS:
-            served = self._read(events, served)
-            self._run()
-            now_ns = time.perf_counter_ns()
-        self._unserved = events[served:]
+        while self._run(start_ns + TURN_NS) and self._ready:
+            self._read(self._ready)
 
         if server.is_due(server.clock.wall_us() // 1000):
             server.tick()
@@ -331,11 +326,14 @@ class EventLoop:
         before_ns, self._cpu_ns = self._cpu_ns, time.thread_time_ns()
         server.stats.turn(time.perf_counter_ns() - start_ns, self._cpu_ns - before_ns)
 
-    def _read(self, events: list[tuple[int, int]], start: int) -> int:
-        """Read from those who are ready, one by one, until that is READ_SIZE bytes; where in `events` it stopped."""
+    def _read(self, ready: deque[tuple[int, int]]) -> None:
+        """Read from those who are ready, until that is READ_SIZE bytes.
+
+        Only then it is run, not each request at once: between two visits to the kernel, a processor forgets our code.
+        """
         connections, requests, room = self._connections, self._requests, READ_SIZE
-        for number in range(start, len(events)):
-            fd, event = events[number]
+        while ready and room > 0:
+            fd, event = ready.popleft()
             connection = connections.get(fd)
             if connection is None:
                 self._other_event(fd)
@@ -351,31 +349,29 @@ class EventLoop:
                 continue
             except OSError:
                 data = b""
-            if not data:
+            if data:
+                requests.append((connection.client, data))
+                room -= len(data)
+            else:
                 self._drop(connection)
-                continue
-            requests.append((connection.client, data))
-            room -= len(data)
-            if room <= 0:
-                return number + 1
-        return len(events)
 
-    def _run(self) -> None:
-        """Run what was read. Not each read at once: between two visits to the kernel a processor forgets our code."""
+    def _run(self, until_ns: int) -> bool:
+        """Run what was read, but only until then; whether there is time for more."""
         requests, receive = self._requests, self.server.receive
         while requests:
             client, data = requests.popleft()
             receive(client, data)
+            if time.perf_counter_ns() > until_ns:
+                return False
+        return True
 
     def _serve_between(self) -> None:
-        """A script does not end: read what others say, who are most likely told so. The caller's turn has not ended."""
-        self._run()
+        """A script does not end: hear the others, who are most likely told so. The caller's turn has not ended."""
         caller = self.server.scripting.caller
-        others = [ready for ready in self._poller.poll(0) if not self._belongs_to(caller, ready[0])]
-        served = 0
-        while served < len(others):
-            served = self._read(others, served)
-            self._run()
+        ready = deque(each for each in self._poller.poll(0) if not self._belongs_to(caller, each[0]))
+        until_ns = time.perf_counter_ns() + TURN_NS
+        while self._run(until_ns) and ready:
+            self._read(ready)
         self._perform(self.server.take_effects_between())
 
     def _belongs_to(self, client: Client | None, fd: int) -> bool:

@@ -35,11 +35,11 @@ class Client:
     """
 
     __slots__ = (
-        "accounted", "address", "authenticated", "closing", "commands_run", "connection", "context", "created_ms",
-        "dirty_cas", "dirty_exec", "fd", "held", "id", "in_script", "last_command", "last_interaction_ms", "lib_name",
-        "lib_ver", "local_address", "monitoring", "name", "net_input", "net_output", "no_evict", "no_touch", "out",
-        "parser", "paused", "queue", "queued_bytes", "replays", "reply_mode", "resp", "soft_limit_since_ms", "special",
-        "subscriptions", "tracking", "unsent", "user", "waiting", "watching",
+        "accounted", "address", "asleep", "authenticated", "closing", "commands_run", "connection", "context",
+        "created_ms", "dirty_cas", "dirty_exec", "fd", "held", "id", "in_script", "last_command",
+        "last_interaction_ms", "lib_name", "lib_ver", "local_address", "monitoring", "name", "net_input", "net_output",
+        "no_evict", "no_touch", "out", "parser", "paused", "queue", "queued_bytes", "replays", "reply_mode", "resp",
+        "soft_limit_since_ms", "special", "subscriptions", "tracking", "unsent", "user", "waiting", "watching",
     )  # fmt: skip
 
     context: Context
@@ -87,6 +87,7 @@ class Client:
         self.subscriptions: Subscriptions | tuple[()] = ()  # channels, patterns, shard channels
         self.waiting: Wait | None = None  # for a key: BLPOP and its like
         self.closing = False
+        self.asleep = False  # nothing is pending, and nothing has come since that was seen: see `ClientLimits.cron`
 
         self.last_command = b"NULL"
         self.commands_run = 0

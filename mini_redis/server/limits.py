@@ -16,14 +16,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mini_redis.server.client import IDLE_BYTES
-
 if TYPE_CHECKING:
     from mini_redis.server.client import Client
     from mini_redis.server.node import Server
 
 UNAUTHENTICATED_QUERY_BUFFER = 1024 * 1024
-ROUND_MS = 2000  # the cron looks at each client more often than that
 LEAST_CLIENTS_MEMORY = 128 * 1024  # with less, nobody could talk to the server any more
 
 
@@ -32,6 +29,7 @@ class ClientLimits:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._awake: dict[Client, None] = {}
         self._round: list[Client] = []  # whom the cron has yet to look at before it begins anew
         self._share = 5
         self.limits_output = False  # for the end of each turn, where most servers have nothing to check
@@ -71,6 +69,7 @@ class ClientLimits:
         """A client is gone."""
         self.clients_memory -= client.accounted
         client.accounted = 0
+        self._awake.pop(client, None)
 
     def evict_clients(self) -> None:
         """Close the largest clients while all of them take more than `maxmemory-clients`. O(1) if they do not.
@@ -121,32 +120,38 @@ class ClientLimits:
         self._server.log("#", f"Client {client.id} {client.address} closed for overcoming of output buffer limits.")
         self._server.close(client, flush=False)
 
-    def cron(self) -> None:
-        """Look at a share of the clients, so that each is looked at about once a second.
+    def wake(self, client: Client) -> None:
+        """Something comes from a client, or cannot go to it: the cron is to look at it again. O(1)."""
+        client.asleep = False
+        self._awake[client] = None
 
-        Ten thousand clients that do nothing must cost next to nothing: the list of all is made once per round, and a
-        client in which nothing is pending is passed in four comparisons.
+    def cron(self) -> None:
+        """Look at a share of the clients, so that each is looked at once a second, if there is anything to see.
+
+        Ten thousand clients that do nothing must cost nothing: where nothing is pending, the client sleeps until
+        something is. Only if there is a `timeout` must the sleepers be looked at, too.
         """
         server = self._server
         self._looked_in_vain = False
         self.evict_clients()
+        timeout_ms = server.config.timeout * 1000
         if not self._round:
-            self._round = list(server.clients.values())
+            self._round = list(server.clients.values() if timeout_ms else self._awake)
             self._share = max(5, len(self._round) // server.config.hz)
         batch = self._round[-self._share :]
         del self._round[-self._share :]
-        timeout_ms = server.config.timeout * 1000
         idle_since_ms = server.now_ms - timeout_ms if timeout_ms else -1
         largest_input = largest_output = 0
-        active_since_ms = server.now_ms - ROUND_MS
         for client in batch:
-            if client.last_interaction_ms > active_since_ms or client.accounted != IDLE_BYTES:
+            if not client.asleep:
                 self.measure(client)
-            if client.parser.size > largest_input:
-                largest_input = client.parser.size
-            if client.unsent and not client.closing:
-                largest_output = max(largest_output, client.unsent)
-                self.check_output(client)
+                largest_input = max(largest_input, client.parser.size)
+                if client.unsent and not client.closing:
+                    largest_output = max(largest_output, client.unsent)
+                    self.check_output(client)
+                if not client.unsent and not client.query_buffer:
+                    client.asleep = True
+                    self._awake.pop(client, None)
             if client.last_interaction_ms < idle_since_ms:
                 self._end_idle(client)
         server.stats.recent_buffers.see(largest_input, largest_output, server.now_ms)

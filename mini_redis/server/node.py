@@ -149,6 +149,7 @@ class Server:
             self._refuse(client, PROTECTED_MODE_TEXT)
         else:
             self.clients[client.id] = client
+            self.limits.wake(client)
             if self.limits.counts_memory:
                 self.limits.measure(client)
         return client
@@ -168,6 +169,8 @@ class Server:
             self.limits.evict_clients()
         if client.closing:
             return
+        if client.asleep:
+            self.limits.wake(client)
         parser = client.parser
         parser.feed(data)
         if parser.size + client.queued_bytes > NOT_WORTH_CHECKING and self.limits.query_buffer_exceeded(client):
@@ -180,6 +183,8 @@ class Server:
         """The driver holds `size` bytes that the client's socket has not taken."""
         client.unsent = size
         if not client.closing:
+            if client.asleep:
+                self.limits.wake(client)
             self.limits.check_output(client)
         if self.limits.counts_memory:
             self.limits.measure(client)

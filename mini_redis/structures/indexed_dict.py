@@ -37,6 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from sys import getsizeof
 from typing import Generic, Protocol, TypeVar, cast, overload
 
 from mini_redis.structures.piecemeal import STEP
@@ -45,6 +46,7 @@ V = TypeVar("V")
 D = TypeVar("D")
 
 SHARDS = 256  # a power of two: the low bits of the hash choose
+SPARSE = 256  # bytes an entry: a dict that has just grown takes at most 100
 
 
 class Getter(Protocol[V]):
@@ -149,9 +151,9 @@ class IndexedDict(Generic[V]):
 
     def _vacate(self, key: bytes, shard: int) -> None:
         """A key is gone from its table: let go of its slot."""
-        tables = self._tables
-        if not tables[shard] and len(tables) > 1:
-            tables[shard] = {}  # give a large dict's memory back when it is empty, not that of all of them at once
+        left = len(self._tables[shard])
+        if not left & (left - 1):
+            self._shrink(shard)
         if self._slots[-1] == key:
             self._slots.pop()
         else:
@@ -237,8 +239,9 @@ class IndexedDict(Generic[V]):
         key = slots[slot]
         shard = hash(key) & (len(tables) - 1)
         value = tables[shard].pop(key)
-        if not tables[shard] and len(tables) > 1:
-            tables[shard] = {}
+        left = len(tables[shard])
+        if not left & (left - 1):
+            self._shrink(shard)
         last = slots.pop()
         if slot < len(slots):
             slots[slot] = last
@@ -296,6 +299,16 @@ class IndexedDict(Generic[V]):
                 slots[hand] = last
             hand += 1
         self._hand = hand
+
+    def _shrink(self, shard: int) -> None:
+        """A dict keeps the room it once needed, so put what is left into another. Asked at every power of two.
+
+        Where all are emptied, memory goes back on the way, and not that of all dicts at the end of it.
+        """
+        tables = self._tables
+        table = tables[shard]
+        if len(tables) > 1 and getsizeof(table) > SPARSE * max(1, len(table)):
+            tables[shard] = table.copy()
 
     def _forget(self, key: bytes) -> None:
         del self._stale[hash(key) & (len(self._stale) - 1)][key]
