@@ -19,7 +19,9 @@ from pathlib import Path
 import pytest
 
 import mini_redis.testing
+from mini_redis.drivers import event_loop
 from mini_redis.drivers.event_loop import READ_SIZE
+from mini_redis.drivers.poller import SelectorPoller
 from mini_redis.resp.parser import encode_request
 from mini_redis.server.client import Client
 from mini_redis.testing import RunningServer
@@ -95,6 +97,14 @@ def test_damage_ends_that_connection_only(server: RunningServer, sent: bytes, an
         if answer:
             assert read_to_the_end(sock) == answer
         assert talk(other, b"PING") == b"+PONG\r\n"
+
+
+def test_where_there_is_no_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_loop, "Poller", SelectorPoller)
+    with mini_redis.testing.run() as server, connection(server) as sock:
+        assert talk(sock, b"SET", b"k", b"v" * 5_000_000) == b"+OK\r\n"
+        sock.sendall(encode_request([b"GET", b"k"]) * 3)  # too much for the socket: the rest waits until it can be sent
+        assert read_until(sock, (b"$5000000\r\n" + b"v" * 5_000_000 + b"\r\n") * 3)
 
 
 def test_a_large_value_comes_and_goes(server: RunningServer) -> None:

@@ -154,3 +154,24 @@ def test_stale_slots_stay_few_while_everything_is_deleted() -> None:
     assert most < len(names) / 5
     numbers.check()
     assert not numbers._slots
+
+
+def test_room_is_given_back_while_keys_go() -> None:
+    """Not that of everything with the last key, when somebody would wait for it."""
+    names = [b"key:%d" % number for number in range(60_000)]
+    d: IndexedDict[int] = IndexedDict()
+    for name in names:
+        d[name] = 1
+
+    def room() -> int:
+        return sum(table.__sizeof__() for table in d._tables)
+
+    most = room()
+    Random(1).shuffle(names)
+    for name in names[:57_000]:
+        del d[name]
+    assert room() < most / 3
+    d.check()
+    for name in names[57_000:]:
+        assert d.pop(name) == 1
+    assert not d

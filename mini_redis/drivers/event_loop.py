@@ -1,11 +1,11 @@
 """The event loop: one thread, many sockets. Redis's ae.c and networking.c in one file.
 
 Question it answers: how does one thread serve ten thousand clients? It never waits for any one of them. `poll` says
-which sockets have something; each gets one bounded read, whole commands are run, and at the end of the turn the
+which sockets have something; from each a bounded piece is read, whole commands are run, and at the end of the turn the
 replies go out, all those of a client in one send. A client that is slow to send has nothing to read, one that is slow
 to read has its replies kept; neither makes anybody else wait.
 
-    turn:  poll -> (read -> run) until all are served -> cron if due -> effects: log, replies, closing
+    turn:  poll -> (read -> run) until all are served or 5 ms are over -> cron if due -> effects: log, replies, closing
 
 The node decides, this file only does: it knows sockets and nothing of Redis.
 """
@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import errno
 import os
-import select
-import selectors
 import signal
 import socket
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
+from mini_redis.drivers.listeners import Listeners
+from mini_redis.drivers.poller import HAS_EPOLL, IN, OUT, Poller
 from mini_redis.drivers.process import ProcessEnvironment, SystemClock, raise_open_files_limit
 from mini_redis.server.client import Client
 from mini_redis.server.clock import Clock
@@ -34,44 +34,14 @@ from mini_redis.server.effects import Append, Close, Effect, Exit, Log, Write
 from mini_redis.server.environment import Environment
 from mini_redis.server.node import Server
 
-READ_SIZE: Final = 16 * 1024  # of requests at once from one client: more would make the others wait
+READ_SIZE: Final = 16 * 1024  # at once from one client, and from all before it is run: more would make others wait
 LARGEST_READ: Final = 1024 * 1024  # while a large argument is on its way
 SEND_PIECES_AT_ONCE: Final = 64 * 1024 * 16
 TURN_NS: Final = 5_000_000  # then replies go out and the cron runs, before those who are still ready are served
 ACCEPTS_PER_TURN: Final = 1000
 RESERVED_DESCRIPTORS: Final = 32
 PATIENCE_MS: Final = 60_000  # for a client that is to be closed and still has to take replies
-IN, OUT = getattr(select, "EPOLLIN", 1), getattr(select, "EPOLLOUT", 4)
 LEVELS: Final = {b"debug": ".-*#", b"verbose": "-*#", b"notice": "*#", b"warning": "#", b"nothing": ""}
-
-
-class SelectorPoller:
-    """`select.epoll`'s interface over the best that other systems have (kqueue, poll)."""
-
-    def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
-
-    def register(self, fd: int, events: int) -> None:
-        self._selector.register(fd, self._translate(events))
-
-    def modify(self, fd: int, events: int) -> None:
-        self._selector.modify(fd, self._translate(events))
-
-    def unregister(self, fd: int) -> None:
-        self._selector.unregister(fd)
-
-    def poll(self, timeout: float) -> list[tuple[int, int]]:
-        return [
-            (key.fd, (IN if events & selectors.EVENT_READ else 0) | (OUT if events & selectors.EVENT_WRITE else 0))
-            for key, events in self._selector.select(timeout)
-        ]
-
-    def close(self) -> None:
-        self._selector.close()
-
-    @staticmethod
-    def _translate(events: int) -> int:
-        return (selectors.EVENT_READ if events & IN else 0) | (selectors.EVENT_WRITE if events & OUT else 0)
 
 
 class Connection:
@@ -109,9 +79,9 @@ class EventLoop:
         write_log: Callable[[str], None] | None = None,
     ) -> None:
         self.config = config
-        self._poller: Any = select.epoll() if hasattr(select, "epoll") else SelectorPoller()
+        self._poller = Poller()
         environment = environment or ProcessEnvironment()
-        environment.multiplexing_api = "epoll" if hasattr(select, "epoll") else "selectors"
+        environment.multiplexing_api = "epoll" if HAS_EPOLL else "selectors"
         seed = int.from_bytes(os.urandom(8), "big") if seed is None else seed
         self.server = Server(config, clock or SystemClock(), seed, environment)
         self.server.scripting.meanwhile = self._serve_between
@@ -120,7 +90,7 @@ class EventLoop:
         self._write_log = write_log or self._print_log
         self._connections: dict[int, Connection] = {}
         self._leaving: set[Connection] = set()  # those to close once they have read their last replies
-        self._listeners: dict[int, socket.socket] = {}
+        self._listeners = Listeners(self.server, self._poller)
         self._calls: deque[Callable[[], None]] = deque()
         self._exit_code: int | None = None
         self._ready: deque[tuple[int, int]] = deque()  # whose turn it is to be read
@@ -131,8 +101,8 @@ class EventLoop:
         self._poller.register(self._woken.fileno(), IN)
         self._respect_descriptor_limit()
         config.on_change.update(
-            port=self._listen_on_another_port,
-            bind=self._listen_on_other_addresses,
+            port=self._listeners.move_port,
+            bind=self._listeners.move_addresses,
             maxclients=self._allow_more_clients,
         )
 
@@ -140,65 +110,12 @@ class EventLoop:
 
     def listen(self, *, any_port: bool = False) -> None:
         """Open the sockets that the configuration names; `any_port` lets the system choose. Raises OSError."""
-        config = self.config
-        open_already = {_name(listener): listener for listener in self._listeners.values()}
-        wanted: list[socket.socket] = []
-        try:
-            if config.port or any_port:
-                for address in config.bind:
-                    listener = self._bound(address.decode(), 0 if any_port else config.port, open_already)
-                    if listener is not None:
-                        wanted.append(listener)
-            if config.unixsocket:
-                path = os.fsdecode(config.unixsocket)
-                wanted.append(open_already.get(path) or self._bound_to_path(path))
-        except OSError:
-            for listener in wanted:
-                if listener.fileno() not in self._listeners:
-                    listener.close()
-            raise
-        self._stop_listening(keep=wanted)
-        for listener in wanted:
-            if listener.fileno() not in self._listeners:
-                self._watch_for_clients(listener)
-        self.server.environment.tcp_port = self.port
+        self._listeners.open(any_port=any_port)
 
-    def _listen_on_another_port(self) -> None:
-        self._listen_anew(b"Unable to listen on this port. Check server logs.")
-
-    def _listen_on_other_addresses(self) -> None:
-        self._listen_anew(b"Failed to bind to specified addresses.")
-
-    def _listen_anew(self, refusal: bytes) -> None:
-        """CONFIG SET port or bind: the old sockets stay open unless all the new ones can be had."""
-        try:
-            try:
-                self.listen()
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE or self.config.port != self.port:
-                    raise
-                self._listen_instead()
-        except OSError as error:
-            self.server.log("#", f"Could not listen: {error.strerror}")
-            raise BadValue(refusal) from None
-
-    def _listen_instead(self) -> None:
-        """*:6379 cannot be had beside 127.0.0.1:6379: close first, and go back if that was not the reason."""
-        old = [_name(listener) for listener in self._listeners.values() if listener.family != socket.AF_UNIX]
-        self._stop_listening(keep=[one for one in self._listeners.values() if one.family == socket.AF_UNIX])
-        try:
-            self.listen()
-        except OSError:
-            for host, port in old:
-                listener = self._bound(host, port, {})
-                assert listener is not None, "only an address with `-` in front may be missing"
-                self._watch_for_clients(listener)
-            raise
-
-    def _watch_for_clients(self, listener: socket.socket) -> None:
-        listener.setblocking(False)
-        self._listeners[listener.fileno()] = listener
-        self._poller.register(listener.fileno(), IN)
+    @property
+    def port(self) -> int:
+        """The TCP port that is listened on, chosen by the system if the configuration said 0."""
+        return self._listeners.port
 
     def _allow_more_clients(self) -> None:
         wanted = self.config.maxclients + RESERVED_DESCRIPTORS
@@ -206,58 +123,6 @@ class EventLoop:
         if granted < wanted:
             text = b"The operating system is not able to handle the specified number of clients, try with %d"
             raise BadValue(text % (granted - RESERVED_DESCRIPTORS))
-
-    @property
-    def port(self) -> int:
-        """The TCP port that is listened on, chosen by the system if the configuration said 0."""
-        for listener in self._listeners.values():
-            if listener.family != socket.AF_UNIX:
-                return int(listener.getsockname()[1])
-        return 0
-
-    def _bound(self, address: str, port: int, open_already: dict[Any, socket.socket]) -> socket.socket | None:
-        """A listening socket; None if the address is optional (`-` in front) and this machine does not have it."""
-        optional = address.startswith("-")
-        address = address.removeprefix("-")
-        host = {"*": "0.0.0.0", "::*": "::"}.get(address, address)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        if (host, port) in open_already:
-            return open_already[host, port]
-        listener = None
-        try:
-            listener = socket.socket(family, socket.SOCK_STREAM)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind((host, port))
-            listener.listen(self.config.tcp_backlog)
-        except OSError as error:
-            if listener is not None:
-                listener.close()
-            if optional and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                return None
-            raise
-        return listener
-
-    def _bound_to_path(self, path: str) -> socket.socket:
-        if os.path.exists(path):
-            os.unlink(path)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(path)
-        if self.config.unixsocketperm:
-            os.chmod(path, self.config.unixsocketperm)
-        listener.listen(self.config.tcp_backlog)
-        return listener
-
-    def _stop_listening(self, keep: Sequence[socket.socket] = ()) -> None:
-        for fd, listener in list(self._listeners.items()):
-            if listener in keep:
-                continue
-            del self._listeners[fd]
-            self._poller.unregister(fd)
-            if listener.family == socket.AF_UNIX:
-                os.unlink(listener.getsockname())
-            listener.close()
 
     def _respect_descriptor_limit(self) -> None:
         wanted = self.config.maxclients + RESERVED_DESCRIPTORS
@@ -298,7 +163,7 @@ class EventLoop:
                 self._turn()
             return self._exit_code
         finally:
-            self._stop_listening()
+            self._listeners.close()
             for connection in list(self._connections.values()):
                 self._flush_last(connection)
                 connection.sock.close()
@@ -378,8 +243,8 @@ class EventLoop:
         return fd in self._connections and self._connections[fd].client is client
 
     def _other_event(self, fd: int) -> None:
-        if fd in self._listeners:
-            self._accept(self._listeners[fd])
+        if listener := self._listeners.by_number.get(fd):
+            self._accept(listener)
         elif fd == self._woken.fileno():
             self._woken.recv(4096)
             while self._calls:
@@ -586,9 +451,3 @@ class LoopThread:
 def _spelled(address: Any) -> str:
     host, port = address[0], address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _name(listener: socket.socket) -> Any:
-    """(host, port), or the path of a Unix socket."""
-    name = listener.getsockname()
-    return name if listener.family == socket.AF_UNIX else name[:2]

@@ -37,7 +37,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
-from sys import getsizeof
 from typing import Generic, Protocol, TypeVar, cast, overload
 
 from mini_redis.structures.piecemeal import STEP
@@ -307,7 +306,7 @@ class IndexedDict(Generic[V]):
         """
         tables = self._tables
         table = tables[shard]
-        if len(tables) > 1 and getsizeof(table) > SPARSE * max(1, len(table)):
+        if len(tables) > 1 and table.__sizeof__() > SPARSE * max(1, len(table)):
             tables[shard] = table.copy()
 
     def _forget(self, key: bytes) -> None:
