@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 NEGATIVE_KEYS = ReplyError(b"ERR Number of keys can't be negative")
 FLUSH_OPTIONS = ReplyError(b"ERR SCRIPT FLUSH only support SYNC|ASYNC option")
 DEBUG_OPTIONS = ReplyError(b"ERR Use SCRIPT DEBUG YES/SYNC/NO")
-NO_DEBUGGER = ReplyError(b"ERR This server has no debugger for scripts")
+OUTSIDE_OF_PIPELINES = ReplyError(b"ERR SCRIPT DEBUG must be called outside a pipeline")
+EVAL_TO_DEBUG = ReplyError(b"ERR Please use EVAL instead of EVALSHA for debugging")
 WORST = "We cannot tell how the keys will be used so we assume the worst, "
 RUNS = NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS
 
@@ -70,6 +71,12 @@ def eval_ro(ctx: Context, argv: list[bytes]) -> Reply:
 
 def _eval(ctx: Context, argv: list[bytes], *, ro: bool) -> Reply:
     ctx.server.observation.script_begins(ctx.client, argv)
+    if ctx.client.debugs:
+        return ctx.server.scripting.debug(ctx, argv, lambda: _run(ctx, argv, ro))
+    return _run(ctx, argv, ro)
+
+
+def _run(ctx: Context, argv: list[bytes], ro: bool) -> Reply:
     keys = key_count(argv)
     scripting = ctx.server.scripting
     return scripting.run(ctx, argv, scripting.use(argv[1]), keys, ro=ro)
@@ -106,6 +113,8 @@ def _evalsha(ctx: Context, argv: list[bytes], *, ro: bool) -> Reply:
     scripting = ctx.server.scripting
     if len(argv[1]) != 40:  # so no number of keys can be wrong
         scripting.find(argv[1])
+    if ctx.client.debugs:
+        raise EVAL_TO_DEBUG
     keys = key_count(argv)
     return scripting.run(ctx, argv, scripting.find(argv[1]), keys, ro=ro)
 
@@ -189,13 +198,18 @@ def script_kill(ctx: Context, argv: list[bytes]) -> Reply:
 
 @command("SCRIPT DEBUG mode:(YES | SYNC | NO)", flags=NOSCRIPT, acl="scripting", since="3.2.0", complexity="O(1)")
 def script_debug(ctx: Context, argv: list[bytes]) -> Reply:
-    """Switch the debugger for this connection's scripts on or off. There is none here: on is refused."""
-    match argv[2].lower():
-        case b"no":
-            return OK
-        case b"yes" | b"sync":
-            raise NO_DEBUGGER
-    raise DEBUG_OPTIONS
+    """Let this client debug the scripts that it runs: in a process of their own (YES), or in the server (SYNC).
+
+    The first EVAL begins the session, see server/debugger.py; the connection ends with it. Errors: a mode that is none;
+    other replies have yet to be sent.
+    """
+    mode, client = argv[2].lower(), ctx.client
+    if client.output_buffer:
+        raise OUTSIDE_OF_PIPELINES
+    if mode not in (b"no", b"yes", b"sync"):
+        raise DEBUG_OPTIONS
+    client.debugs = None if mode == b"no" else mode
+    return OK
 
 
 @command("SCRIPT HELP", flags=LOADING | STALE, acl="scripting", since="5.0.0", complexity="O(1)")

@@ -20,9 +20,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from mini_redis.drivers.debugging import DebugSessions
 from mini_redis.drivers.listeners import Listeners
 from mini_redis.drivers.poller import HAS_EPOLL, IN, OUT, Poller
 from mini_redis.drivers.process import ProcessEnvironment, SystemClock, raise_open_files_limit
@@ -85,6 +86,7 @@ class EventLoop:
         seed = int.from_bytes(os.urandom(8), "big") if seed is None else seed
         self.server = Server(config, clock or SystemClock(), seed, environment)
         self.server.scripting.meanwhile = self._serve_between
+        self._sessions = DebugSessions(self.server, self._others)
         self._cpu_ns = 0  # how long the loop's thread has run, at the end of the last turn
         self._on_tick = on_tick or (lambda: None)
         self._write_log = write_log or self._print_log
@@ -164,6 +166,7 @@ class EventLoop:
             return self._exit_code
         finally:
             self._listeners.close()
+            self._sessions.kill()
             for connection in list(self._connections.values()):
                 self._flush_last(connection)
                 connection.sock.close()
@@ -186,6 +189,7 @@ class EventLoop:
         if server.is_due(server.clock.wall_us() // 1000):
             server.tick()
             self._on_tick()
+            self._sessions.bury()
         self.perform_effects()
 
         before_ns, self._cpu_ns = self._cpu_ns, time.thread_time_ns()
@@ -283,6 +287,12 @@ class EventLoop:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 3))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+    def _others(self, client: Client) -> Iterator[Any]:
+        """What a process that is forked for one client has to let go of."""
+        yield self._poller
+        yield from self._listeners.by_number.values()
+        yield from (each.sock for each in self._connections.values() if each.client is not client)
 
     # --- Effects ------------------------------------------------------------------------------------------------------
 

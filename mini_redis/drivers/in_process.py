@@ -30,6 +30,7 @@ class InProcessClient:
         self.closed = False
         self.reads = True  # set to False: a client that never reads
         self.backlog = b""
+        self.in_session: list[bytes] = []  # what it will say when a script stops for SCRIPT DEBUG SYNC
         number = len(driver.connections) + 1
         self.handle = driver.server.connected(f"127.0.0.1:{50_000 + number}", "127.0.0.1:6379", 8 + number, self)
         driver.connections.append(self)
@@ -63,6 +64,24 @@ class InProcessClient:
             self._driver.turn()
 
 
+class InProcessConversation:
+    """A session of SCRIPT DEBUG SYNC: what is said is received at once, and answered from `in_session`."""
+
+    def __init__(self, client: Client) -> None:
+        assert isinstance(client.connection, InProcessClient)
+        self._connection = client.connection
+
+    def send(self, data: bytes) -> None:
+        self._connection.received += data
+
+    def receive(self) -> bytes:
+        said = self._connection.in_session
+        return said.pop(0) if said else b""
+
+    def end(self) -> None:
+        pass
+
+
 class InProcess:
     """Runs one node. `log` collects the bytes that would reach the append-only file, `messages` the log's lines."""
 
@@ -78,6 +97,7 @@ class InProcess:
         self.exit_code: int | None = None
         self.server = Server(self.config, self.clock, seed)
         self.server.propagation.active = logging
+        self.server.scripting.converse = InProcessConversation
 
     def connect(self) -> InProcessClient:
         return InProcessClient(self)

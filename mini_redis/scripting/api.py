@@ -6,11 +6,21 @@ into tables. What fails is a table with the field `err`: redis.call raises it, r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any, Final, Protocol
 
 from mini_redis.resp.reply import Reply, ReplyError
-from mini_redis.scripting.lua import Lua, Raised, Value, argument_of_command, spelled_number, to_int64, to_text
+from mini_redis.scripting.lua import (
+    Function,
+    Lua,
+    Raised,
+    Value,
+    argument_of_command,
+    spelled_number,
+    to_int64,
+    to_text,
+)
 from mini_redis.scripting.values import c_string, to_lua
 
 NO_ARGUMENTS: Final = b"ERR Please specify at least one argument for this redis lib call"
@@ -48,14 +58,31 @@ class Host(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Who debugs the running script."""
+
+    stops_next: bool
+
+    def shown(self, values: Sequence[bytes]) -> None:
+        """redis.debug."""
+        ...
+
+    def refused(self, text: bytes) -> None:
+        """One of the functions here has refused what it was asked for."""
+        ...
+
+
 class Api:
     """`redis` for one interpreter."""
 
+    described: Function  # a value as a debugger shows it
+
     def __init__(self, host: Host, lua: Lua) -> None:
-        self._host = host
+        self.host = host
         self._lua = lua
         self.resp = 2
         """The protocol in which the running script sees replies."""
+        self.debugger: Listener | None = None
 
     def functions(self, *, for_eval: bool) -> dict[bytes, Any]:
         """What scripts (`for_eval`) or the functions of libraries find in `redis`."""
@@ -77,18 +104,18 @@ class Api:
         if for_eval:
             found |= {
                 b"replicate_commands": lambda *_: True,  # the only way, since 7.0
-                b"breakpoint": lambda *_: False,  # nobody debugs
-                b"debug": lambda *_: None,
+                b"breakpoint": self.breakpoint,
+                b"debug": self.debug,
             }
         return found | self.loading_functions()
 
     def loading_functions(self) -> dict[bytes, Any]:
         """What is in `redis` already while a library is loaded."""
-        major, minor, patch = map(int, self._host.version.split(b"."))
+        major, minor, patch = map(int, self.host.version.split(b"."))
         return {
             b"log": self.log,
             **{name: level for level, name in enumerate(LOG_LEVELS)},
-            b"REDIS_VERSION": self._host.version,
+            b"REDIS_VERSION": self.host.version,
             b"REDIS_VERSION_NUM": major << 16 | minor << 8 | patch,
         }
 
@@ -97,9 +124,9 @@ class Api:
     def call(self, *words: Value) -> Value:
         """redis.call: run a command and return its reply; an error is raised."""
         try:
-            reply = self._host.call(_argv(words))
+            reply = self.host.call(_argv(words))
         except BadCall as error:
-            raise Raised(error.text, reply=True) from None
+            raise self._refusal(error.text) from None
         if type(reply) is bytes or type(reply) is int:
             return reply
         if isinstance(reply, ReplyError):
@@ -113,6 +140,11 @@ class Api:
         except Raised as raised:
             return self._error(raised.text, counted=raised.counted)
 
+    def _refusal(self, text: bytes) -> Raised:
+        if self.debugger is not None:
+            self.debugger.refused(text)
+        return Raised(text, reply=True)
+
     def _error(self, text: bytes, *, counted: bool = False) -> Value:
         fields: dict[bytes, Value] = {b"err": text}
         if counted:
@@ -122,17 +154,20 @@ class Api:
     def acl_check_cmd(self, *words: Value) -> bool:
         """redis.acl_check_cmd: whether the user may run this command."""
         try:
-            return self._host.may_call(_argv(words))
+            return self.host.may_call(_argv(words))
         except (ReplyError, BadCall) as error:
-            raise Raised(error.text, reply=True) from None
+            raise self._refusal(error.text) from None
 
     # --- Replies of a script's own -----------------------------------------------------------------------------------
 
     def error_reply(self, *words: Value) -> Value:
         """redis.error_reply: a table that is an error reply; a text without a code gets the general one."""
         if len(words) != 1 or not isinstance(words[0], bytes):
-            return self._error(ONE_FIELD)
-        code, space, told = c_string(words[0]).removeprefix(b"-").partition(b" ")
+            return self._error(self._refusal(ONE_FIELD).text)
+        text = c_string(words[0]).removeprefix(b"-")
+        if self.debugger is not None:
+            self.debugger.refused(b"-" + text)
+        code, space, told = text.partition(b" ")
         if not space:
             code, told = b"ERR", code
         return self._error(code + b" " + told.strip(b"\r\n"))
@@ -140,48 +175,63 @@ class Api:
     def status_reply(self, *words: Value) -> Value:
         """redis.status_reply: a table that is a status reply."""
         if len(words) != 1 or not isinstance(words[0], bytes):
-            return self._error(ONE_FIELD)
+            return self._error(self._refusal(ONE_FIELD).text)
         return self._lua.table_from({b"ok": words[0]})
 
     def sha1hex(self, *words: Value) -> bytes:
         """redis.sha1hex: the SHA1 of a text in hexadecimal."""
         if len(words) != 1:
-            raise Raised(b"ERR wrong number of arguments", reply=True)
+            raise self._refusal(b"ERR wrong number of arguments")
         return sha1(to_text(words[0]) or b"").hexdigest().encode()
+
+    # --- For who debugs it -------------------------------------------------------------------------------------------
+
+    def breakpoint(self, *_: Value) -> bool:
+        """redis.breakpoint: stop at the next line; whether anybody debugs."""
+        if self.debugger is None:
+            return False
+        self.debugger.stops_next = True
+        return True
+
+    def debug(self, *values: Value) -> None:
+        """redis.debug: show values to who debugs."""
+        if self.debugger is not None:
+            told = self.described(*values) if values else ()
+            self.debugger.shown(told if isinstance(told, tuple) else (told,))
 
     # --- About the running script ------------------------------------------------------------------------------------
 
     def log(self, *words: Value) -> None:
         """redis.log: a line for the server's log."""
         if len(words) < 2:
-            raise Raised(b"ERR redis.log() requires two arguments or more.", reply=True)
+            raise self._refusal(b"ERR redis.log() requires two arguments or more.")
         level = _as_number(words[0])
         if level is None:
-            raise Raised(b"ERR First argument must be a number (log level).", reply=True)
+            raise self._refusal(b"ERR First argument must be a number (log level).")
         if not 0 <= level < len(LOG_LEVELS):
-            raise Raised(b"ERR Invalid log level.", reply=True)
+            raise self._refusal(b"ERR Invalid log level.")
         texts = (to_text(word) for word in words[1:])
-        self._host.log(level, b" ".join(text for text in texts if text is not None))
+        self.host.log(level, b" ".join(text for text in texts if text is not None))
 
     def setresp(self, *words: Value) -> None:
         """redis.setresp: which protocol's replies the script sees."""
         if len(words) != 1:
-            raise Raised(b"ERR redis.setresp() requires one argument.", reply=True)
+            raise self._refusal(b"ERR redis.setresp() requires one argument.")
         wanted = _as_number(words[0])
         if wanted not in (2, 3):
-            raise Raised(b"ERR RESP version must be 2 or 3.", reply=True)
+            raise self._refusal(b"ERR RESP version must be 2 or 3.")
         self.resp = wanted
-        self._host.speak(wanted)
+        self.host.speak(wanted)
 
     def set_repl(self, *words: Value) -> None:
         """redis.set_repl: who hears of the commands that follow."""
         if len(words) != 1:
-            raise Raised(b"ERR redis.set_repl() requires one argument.", reply=True)
+            raise self._refusal(b"ERR redis.set_repl() requires one argument.")
         targets = _as_number(words[0]) or 0
         if targets & ~REPL_ALL:
             told = b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."
-            raise Raised(told, reply=True)
-        self._host.replicate_to(targets)
+            raise self._refusal(told)
+        self.host.replicate_to(targets)
 
 
 class BadCall(Exception):

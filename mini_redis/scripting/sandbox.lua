@@ -17,13 +17,13 @@
 
 local host = ...
 
-local getinfo, sethook, setfenv, newproxy = debug.getinfo, debug.sethook, setfenv, newproxy
+local getinfo, getlocal, sethook, setfenv, newproxy = debug.getinfo, debug.getlocal, debug.sethook, setfenv, newproxy
 local error, tostring, type, select, unpack = error, tostring, type, select, unpack
 local pcall, xpcall, load, loadstring = pcall, xpcall, load, loadstring
 local next, pairs, rawget, rawset, getmetatable, setmetatable = next, pairs, rawget, rawset, getmetatable, setmetatable
 local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
-local insert, foreach = table.insert, table.foreach
-local gsub, sub, dump = string.gsub, string.sub, string.dump
+local insert, foreach, concat = table.insert, table.foreach, table.concat
+local gsub, sub, dump, format = string.gsub, string.sub, string.dump, string.format
 local collectgarbage, tonumber = collectgarbage, tonumber
 
 local STACK = 8000 -- places on Lua's stack
@@ -354,7 +354,7 @@ end
 
 -- Coroutines ----------------------------------------------------------------------------------------------------------
 
-local hook -- called now and then, in whatever runs
+local hook, events = nil, '' -- called now and then, in whatever runs; while somebody debugs, at each line
 local running -- the coroutine that runs, nil outside of them
 
 function globals.coroutine.create(...)
@@ -362,7 +362,7 @@ function globals.coroutine.create(...)
         complain('create', create, ...)
     end
     local thread = create(...)
-    sethook(thread, hook, '', host.instructions)
+    sethook(thread, hook, events, host.instructions)
     return thread
 end
 
@@ -452,21 +452,22 @@ setmetatable(loading, { __index = missing })
 
 local interrupted, killed = as_function(host.interrupted), false
 
-function hook()
+local function end_if_told()
     if getinfo(2, 'S').source == '=sandbox' then
         return -- an error here might find nobody who catches it
     end
     local why = interrupted()
     if why then
         killed = true
-        sethook(hook, 'l') -- whatever the script catches, its next line is its last again
+        sethook(end_if_told, 'l') -- whatever the script catches, its next line is its last again
         error({ err = why }, 0)
     end
 end
 
 local function watch()
     killed, running = false, nil
-    sethook(hook, '', host.instructions)
+    hook, events = end_if_told, ''
+    sethook(hook, events, host.instructions)
 end
 
 watch()
@@ -534,6 +535,138 @@ local function act()
     return action(keys, words)
 end
 
+-- For who debugs a script ---------------------------------------------------------------------------------------------
+
+local DEEPEST = 10
+
+-- A value as the debugger shows it; a table in one of two ways, of which only its end tells which it is.
+local function described(value, quoted, depth)
+    if depth == DEEPEST then
+        return '<max recursion level reached! Nested table?>'
+    end
+    local kind = type(value)
+    if kind == 'string' then
+        return quoted(value)
+    elseif kind == 'number' then
+        return format('%g', value)
+    elseif kind == 'nil' or kind == 'boolean' then
+        return tostring(value)
+    elseif value == null then
+        return '"light-userdata@(nil)"'
+    elseif kind ~= 'table' then
+        return '"' .. gsub(tostring(value), ': ', '@', 1) .. '"'
+    end
+    local as_list, as_map, is_list = {}, {}, true
+    for key, element in next, behind[value] or value do
+        local told = described(element, quoted, depth + 1)
+        insert(as_list, told)
+        is_list = is_list and key == #as_list
+        insert(as_map, '[' .. described(key, quoted, depth + 1) .. ']=' .. told)
+    end
+    return '{' .. concat(is_list and as_list or as_map, '; ') .. '}'
+end
+
+local TEMPORARY = '(*temporary)'
+
+-- What the debugger can wish for, looked up where the script stands: that is three levels up.
+local function wishes(quoted)
+    local granted = {}
+
+    function granted.locals()
+        local told, at = {}, 1
+        local name, value = getlocal(3, at)
+        while name do
+            if name ~= TEMPORARY then
+                insert(told, name)
+                insert(told, described(value, quoted, 0))
+            end
+            at = at + 1
+            name, value = getlocal(3, at)
+        end
+        return unpack(told)
+    end
+
+    function granted.variable(wanted)
+        local level = 3
+        local info = getinfo(level, 'S')
+        while info and info.source ~= '=sandbox' do
+            local at = 1
+            local name, value = getlocal(level, at)
+            while name do
+                if name == wanted then
+                    return described(value, quoted, 0)
+                end
+                at = at + 1
+                name, value = getlocal(level, at)
+            end
+            level = level + 1
+            info = getinfo(level, 'S')
+        end
+        if wanted == 'KEYS' or wanted == 'ARGV' then
+            return described(globals[wanted], quoted, 0)
+        end
+    end
+
+    function granted.trace()
+        local told, level = {}, 3
+        local info = getinfo(level, 'Snl')
+        while info do
+            if info.source == '@user_script' then
+                insert(told, info.name or false)
+                insert(told, info.currentline)
+            end
+            level = level + 1
+            info = getinfo(level, 'Snl')
+        end
+        return unpack(told)
+    end
+
+    function granted.eval(code)
+        local chunk, err = loadstring('return ' .. code, '@ldb_eval')
+        if not chunk then
+            chunk, err = loadstring(code, '@ldb_eval')
+        end
+        if not chunk then
+            return false, err
+        end
+        local ok, value = pcall(setfenv(chunk, environment))
+        if ok then
+            return true, described(value, quoted, 0)
+        end
+        value = value_of(value)
+        return false, tostring(type(value) == 'table' and value.err or value)
+    end
+
+    function granted.redis(...)
+        pcall(redis.call, ...)
+    end
+
+    function granted.abort(why)
+        error(why, 0)
+    end
+
+    return granted
+end
+
+-- The hook: stops at the lines where the debugger says so, for as long as it has wishes.
+local function stops(reached, told, granted)
+    return function(event)
+        local info = getinfo(2, 'Sl')
+        if info.source ~= '@user_script' then
+            return
+        end
+        local wish = { reached(info.currentline, event == 'count') }
+        while wish[1] do
+            wish = { told(wish[1], granted[wish[1]](unpack(wish, 2))) }
+        end
+    end
+end
+
+local function restored(...)
+    watch()
+    return ...
+end
+
 return {
     null = null,
     cjson = cjson,
@@ -541,6 +674,20 @@ return {
     run = function(script, ...)
         globals.KEYS, globals.ARGV = divided(...)
         return outcome(xpcall(script, located))
+    end,
+    -- EVAL, when somebody looks on
+    debug = function(reached, told, quoted, script, ...)
+        globals.KEYS, globals.ARGV = divided(...)
+        hook, events = stops(reached, told, wishes(quoted)), 'l'
+        sethook(hook, events, host.instructions)
+        return restored(outcome(xpcall(script, located)))
+    end,
+    described = function(quoted, ...)
+        local told = {}
+        for at = 1, select('#', ...) do
+            told[at] = described((select(at, ...)), quoted, 0)
+        end
+        return unpack(told)
     end,
     -- FCALL
     apply = function(callback, ...)

@@ -36,7 +36,7 @@ class Client:
 
     __slots__ = (
         "accounted", "address", "asleep", "authenticated", "closing", "commands_run", "connection", "context",
-        "created_ms", "dirty_cas", "dirty_exec", "fd", "held", "id", "in_script", "last_command",
+        "created_ms", "debugs", "dirty_cas", "dirty_exec", "fd", "held", "id", "in_script", "last_command",
         "last_interaction_ms", "lib_name", "lib_ver", "local_address", "monitoring", "name", "net_input", "net_output",
         "no_evict", "no_touch", "out", "parser", "paused", "queue", "queued_bytes", "replays", "reply_mode", "resp",
         "soft_limit_since_ms", "special", "subscriptions", "tracking", "unsent", "user", "waiting", "watching",
@@ -69,6 +69,7 @@ class Client:
         self.monitoring = False  # MONITOR: every command is shown to it
         self.tracking: Interest | None = None
         self.special = False  # a call of this client's is more than a call: see `settle`
+        self.debugs: bytes | None = None  # SCRIPT DEBUG: b"yes" or b"sync"
         self.in_script = False  # nobody's connection: it calls what scripts call
 
         # MULTI: the queue is None outside of a transaction.

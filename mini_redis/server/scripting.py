@@ -21,6 +21,7 @@ from hashlib import sha1
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from mini_redis.commands.registry import DENYOOM, MAY_REPLICATE, NOSCRIPT, STALE, WRITE
+from mini_redis.resp.encoder import encode
 from mini_redis.resp.parser import RequestParser, split_quoted
 from mini_redis.resp.reply import NO_REPLY, OUT_OF_MEMORY, Reply, ReplyError
 from mini_redis.scripting.chance import Chance
@@ -30,6 +31,7 @@ from mini_redis.scripting.interpreter import FUNCTION, SCRIPT, Failure, Interpre
 from mini_redis.scripting.lua import LuaError
 from mini_redis.server.client import Client
 from mini_redis.server.context import Context
+from mini_redis.server.debugger import Conversation, DebuggedCalls, Debugger
 from mini_redis.server.propagation import REPL_ALL
 from mini_redis.server.version import REDIS_VERSION
 
@@ -102,6 +104,12 @@ class Scripting:
         self._killed = False
         self._started_ns = 0
         self._load_until_ns: int | None = None
+
+        self.fork: Callable[[Client], bool] = _cannot_fork
+        """The driver forks for a client's session, who is then the child's alone; whether this is the child."""
+        self.converse: Callable[[Client], Conversation] = _cannot_converse
+        self.refusal: ReplyError | None = None  # why the last call of a script was not even tried
+        self._debugger: Debugger | None = None
 
     # --- The cache ---------------------------------------------------------------------------------------------------
 
@@ -204,7 +212,12 @@ class Scripting:
         self._prepare(ctx, argv, what, ro)
         server = self._server
         try:
-            outcome = self._interpreters[what.source].run(what.callback, keys, argv[3:])
+            interpreter = self._interpreters[what.source]
+            if self._debugger is None:
+                outcome = interpreter.run(what.callback, keys, argv[3:])
+            else:
+                calls = DebuggedCalls(self, self._debugger)
+                outcome = interpreter.debug(what.callback, keys, argv[3:], self._debugger, calls)
         finally:
             self.running = self.caller = None
             server.propagation.targets = REPL_ALL
@@ -215,6 +228,43 @@ class Scripting:
         if self._has_failed or server.shutting_down or isinstance(outcome, Failure):
             return self._ended_badly(what.name, outcome)
         return outcome
+
+    def debug(self, ctx: Context, argv: list[bytes], run: Callable[[], Reply]) -> Reply:
+        """EVAL of a client that debugs; `run` does what EVAL does. The connection ends with the session."""
+        server, client = self._server, ctx.client
+        is_child = False
+        if client.debugs == b"yes":
+            is_child = self.fork(client)
+            if not is_child:
+                server.log("*", "Redis forked for debugging eval")
+                server.close(client, flush=False)
+                return NO_REPLY
+        else:
+            server.log("*", "Redis synchronous debugging eval session started")
+        conversation = self.converse(client)
+        patience_ms = server.config.busy_reply_threshold
+        debugger = self._debugger = Debugger(argv[1], conversation, self._monotonic_ms, patience_ms)
+        reply: Reply = NO_REPLY
+        try:
+            reply = run()
+        except ReplyError as error:
+            reply = error
+            if not is_child:
+                raise
+        finally:
+            self._debugger = None
+            debugger.end(encode(reply, client.resp) if is_child else b"")
+            server.log("*", "Redis synchronous debugging eval session ended")
+            server.close(client, flush=True)
+        return reply
+
+    def _monotonic_ms(self) -> int:
+        return self._server.monotonic_ns() // 1_000_000
+
+    @property
+    def protocol(self) -> int:
+        """In which replies come to the running script."""
+        return self._client.resp
 
     def _prepare(self, ctx: Context, argv: list[bytes], what: Script | Function, ro: bool) -> None:
         """Begin to run it. Raises why it may not."""
@@ -280,6 +330,7 @@ class Scripting:
                 command = server.command_table.resolve(argv)
             except ReplyError:
                 server.count_error(UNKNOWN_COMMAND.code)
+                self.refusal = UNKNOWN_COMMAND
                 return UNKNOWN_COMMAND
         flags = command.command.flags
         if (
@@ -287,6 +338,7 @@ class Scripting:
         ) and (error := self._objection(command, argv)):
             command.rejected_calls += 1
             server.count_error(error.code)
+            self.refusal = error
             return error
         if flags & WRITE:
             self._has_written = True
@@ -403,6 +455,14 @@ class Scripting:
                 function = self.libraries.find(argv[1])
                 return function.flags if function is not None else None
         return None
+
+
+def _cannot_fork(client: Client) -> bool:
+    raise ReplyError(b"ERR Fork() failed: can't run EVAL in debugging mode: Function not implemented")
+
+
+def _cannot_converse(client: Client) -> Conversation:
+    raise AssertionError("a driver that lets clients debug can talk to one alone")
 
 
 def _make_client(server: Server) -> Client:
