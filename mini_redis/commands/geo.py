@@ -433,12 +433,13 @@ class _Query:
         assert self.centre is not None
         width_m, height_m = self.width * self.unit_m, self.height * self.unit_m
         shape = Shape(self.centre, width_m, height_m, bool(self.circular))
+        measured = shape.ruler()
         found: list[_Found] = []
         for low, high in shape.cells():
             start, stop = pairs.rank_of_score(low, after=False), pairs.rank_of_score(high, after=False)
             for score, member in pairs.slice(start, stop):
                 place = _decode(score)
-                distance_m = shape.distance_m(place)
+                distance_m = measured(place)
                 if distance_m is not None:
                     found.append(_Found(distance_m, member, score, place))
                     if self.any and len(found) == self.count:

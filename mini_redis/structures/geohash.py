@@ -26,18 +26,22 @@ number is made of them. Source: Redis 8.2.3, whose results this repeats to the l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from math import asin, cos, isinf, nan, pi, sin, sqrt
 from typing import Final, NamedTuple
 
 STEPS: Final = 26
+SIDE: Final = 1 << STEPS
+MEANINGFUL: Final = 1 << 2 * STEPS
+"""Any number is that of some place, but from here on of one that is off the map."""
 LONGITUDES: Final = (-180.0, 180.0)
 LATITUDES: Final = (-85.05112878, 85.05112878)
 POLE_TO_POLE: Final = (-90.0, 90.0)
 EARTH_RADIUS_M: Final = 6372797.560856
 MERCATOR_M: Final = 20037726.37
 """Half of the map's side."""
+ROUNDING: Final = 1.000001
+"""More than a distance can be off."""
 ALPHABET: Final = b"0123456789bcdefghjkmnpqrstuvwxyz"
 
 Place = tuple[float, float]
@@ -51,11 +55,16 @@ def encode(place: Place) -> int:
 
 def decode(bits: int) -> Place:
     """The middle of the cell that a number of 52 bits means. O(1)."""
-    low_lon, low_lat, high_lon, high_lat = Cell(_gather(bits >> 1), _gather(bits), STEPS).area()
-    return (
-        max(LONGITUDES[0], min(LONGITUDES[1], (low_lon + high_lon) / 2)),
-        max(LATITUDES[0], min(LATITUDES[1], (low_lat + high_lat) / 2)),
-    )
+    longitude, latitude = _middle(_gather(bits >> 1), LONGITUDES), _middle(_gather(bits), LATITUDES)
+    if 0 <= bits < MEANINGFUL:
+        return longitude, latitude
+    return max(LONGITUDES[0], min(LONGITUDES[1], longitude)), max(LATITUDES[0], min(LATITUDES[1], latitude))
+
+
+def _middle(number: int, limits: Place) -> float:
+    """Of the how-manieth part. As `Cell.area` computes its ends, so that it is the same to the last bit."""
+    low, high = limits
+    return (low + number / SIDE * (high - low) + (low + (number + 1) / SIDE * (high - low))) / 2
 
 
 def text(place: Place) -> bytes:
@@ -88,11 +97,30 @@ class Shape(NamedTuple):
     height_m: float
     circular: bool
 
-    def distance_m(self, place: Place) -> float | None:
-        """How far a place is from the centre, None if it lies outside. O(1)."""
-        if self.circular:
-            found = distance_m(self.centre, place)
-            return found if found <= self.width_m / 2 else None
+    def ruler(self) -> Callable[[Place], float | None]:
+        """Tells how far a place is from the centre, None if it lies outside: `distance_m`, prepared for many. O(1)."""
+        if not self.circular:
+            return self._distance_within_box
+        longitude, latitude = map(_radians, self.centre)
+        most, narrowing = self.width_m / 2, cos(latitude)
+        surely_outside = most / EARTH_RADIUS_M * ROUNDING
+
+        def within_disc(place: Place) -> float | None:
+            north = _radians(place[1])
+            if abs(north - latitude) > surely_outside:
+                return None
+            half = sin((_radians(place[0]) - longitude) / 2)
+            if half == 0.0:
+                found = EARTH_RADIUS_M * abs(north - latitude)
+            else:
+                rise = sin((north - latitude) / 2)
+                root = sqrt(rise * rise + narrowing * cos(north) * half * half)
+                found = 2.0 * EARTH_RADIUS_M * (asin(root) if root <= 1.0 else nan)
+            return found if found <= most else None
+
+        return within_disc
+
+    def _distance_within_box(self, place: Place) -> float | None:
         if _north_south_m(place[1], self.centre[1]) > self.height_m / 2:
             return None
         if distance_m(place, (self.centre[0], place[1])) > self.width_m / 2:
@@ -207,24 +235,26 @@ _STAGES: Final = (
     (4, 0x0F0F0F0F0F0F0F0F),
     (8, 0x00FF00FF00FF00FF),
     (16, 0x0000FFFF0000FFFF),
-    (32, 0x00000000FFFFFFFF),
 )
 """A mask that keeps groups of so many bits, each followed by as many zeros."""
 
 
 def _spread(number: int) -> int:
     """Put a zero after each bit of a 32 bit number."""
-    for distance, mask in reversed(_STAGES[:5]):
+    for distance, mask in reversed(_STAGES):
         number = (number | number << distance) & mask
     return number
 
 
+_FOUR: Final = [sum((byte >> 2 * at & 1) << at for at in range(4)) for byte in range(256)]
+_EIGHT: Final = bytes(low | high << 4 for high in _FOUR for low in _FOUR)
+"""Every second bit of each number of 16 bits."""
+
+
 def _gather(number: int) -> int:
     """Take every second bit of a 64 bit number, the lowest first: the inverse of `_spread`."""
-    number &= _STAGES[0][1]
-    for (distance, _), (_, mask) in pairwise(_STAGES):
-        number = (number | number >> distance) & mask
-    return number
+    low = _EIGHT[number & 0xFFFF] | _EIGHT[number >> 16 & 0xFFFF] << 8
+    return low | _EIGHT[number >> 32 & 0xFFFF] << 16 | _EIGHT[number >> 48 & 0xFFFF] << 24
 
 
 def _radians(degrees: float) -> float:
