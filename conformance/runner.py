@@ -391,7 +391,7 @@ class Duel:
     chopped: bool = False
     rules: Rules = field(default_factory=load_rules)
     least_slack_ms: int = 2
-    log_slack_ms: int = 2000
+    log_slack_ms: int = 5000
     gaps: Gaps = field(init=False)
     _abilities: dict[tuple[str, str], bool] = field(default_factory=dict)
 

@@ -22,6 +22,7 @@ from .wire import Connection, encode_command
 KEYS = ("k1", "k2", "k3")
 WAITERS = 6
 STEPS, ROUNDS = 80, 12
+STALL_MS = 60_000  # what a busy machine may do between the one server and the other
 
 SERVED: dict[int, int] = {}
 """Seed -> how many waiters were answered in its history."""
@@ -196,7 +197,7 @@ def test_who_waits_is_served_as_by_redis(sides: tuple[Side, Side], seed: int) ->
         waiting -= answered[0].keys()
         SERVED[seed] = SERVED.get(seed, 0) + len(answered[0])
         told = [side.told() for side in sides]
-        assert tell_alike(told[0], told[1], 2000, False), f"the logs: {told}, seed {seed}, after\n" + "\n".join(history)
+        assert tell_alike(told[0], told[1], STALL_MS, False), f"the logs: {told}, seed {seed}, after\n" + "\n".join(history)
         same("data", *(side.digest() for side in sides))
 
 
