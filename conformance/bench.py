@@ -128,7 +128,8 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        return median(self.subject.rps) / median(self.oracle.rps)
+        """Of requests per second, each round by itself: its two runs are neighbours in time, and the machine varies."""
+        return median(ours / theirs for ours, theirs in zip(self.subject.rps, self.oracle.rps, strict=True))
 
 
 @dataclass(slots=True)
