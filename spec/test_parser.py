@@ -21,6 +21,9 @@ def run(chunks: list[bytes], *, fast: bool = False, authenticated: bool = True) 
     requests: list[list[bytes]] = []
     try:
         for chunk in chunks:
+            if fast and (batch := parser.single(chunk)):
+                requests += batch
+                continue
             parser.feed(chunk)
             while batch := parser.next_batch():
                 requests += batch

@@ -7,6 +7,8 @@ command, `GET k\\r\\n`. The bytes arrive in pieces cut anywhere, so the parser i
     while batch := parser.next_batch():      # [[b"GET", b"k"], ...]; [] means: more bytes are needed
         ...
 
+or, where a chunk is most often one short request, `parser.single(chunk)` is asked first.
+
 **Careful.** `_next_request` reads one request as Redis does (networking.c: processInlineBuffer,
 processMultibulkBuffer), with its limits, its error texts and its leniencies: the two bytes after a bulk string are
 skipped unread, and an array of no or negative length is no request. Its state is three fields: the arguments so far,
@@ -99,6 +101,13 @@ class RequestParser:
         self._chunks.append(chunk)
         self.size += len(chunk)
 
+    def single(self, chunk: bytes) -> list[Request]:
+        """What a batch would be if this were fed and is one short request; else [], and it is to be fed. O(1)."""
+        if self.size or self._missing or len(chunk) > SMALL:
+            return []
+        request = read_small(chunk)
+        return [request] if request else []
+
     def unread(self, requests: list[Request]) -> None:
         """Give back requests of the last batch that cannot be run now. O(their bytes)."""
         encoded = b"".join(map(encode_request, requests))
@@ -121,12 +130,6 @@ class RequestParser:
         self.needed = 0
         chunks = self._chunks
         chunk = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if len(chunk) <= SMALL and not self._missing:
-            request = read_small(chunk)
-            if request:
-                chunks.clear()
-                self.size = self.needed = 0
-                return [request]
         if not self._missing and self._reader is not None and self.authenticated and chunk[0] == 42:
             requests, end = self._read_fast(chunk)
             if end == len(chunk):

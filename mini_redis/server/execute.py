@@ -31,15 +31,12 @@ FEW = 1024
 INTEGERS = [b":%d\r\n" % number for number in range(FEW)]  # ready made, as most replies of writes are
 
 
-def process(server: Server, client: Client) -> None:
-    """Run every whole request that the client has sent, until it has to wait or goes."""
+def process(server: Server, client: Client, batch: list[Request]) -> None:
+    """Run these requests, and every whole one that the client has sent behind them, until it has to wait or goes."""
     parser, pubsub, waiting = client.parser, server.pubsub, server.waiting
     pubsub.running = client
     try:
-        while parser.size and not client.held:
-            batch = parser.next_batch()
-            if not batch:
-                return
+        while True:
             for number, argv in enumerate(batch):
                 if client.held:
                     parser.unread(batch[number:])
@@ -49,6 +46,11 @@ def process(server: Server, client: Client) -> None:
                     pubsub.flush()
                 if waiting.ready:
                     waiting.serve()
+            if not parser.size or client.held:
+                return
+            batch = parser.next_batch()
+            if not batch:
+                return
     except Postponed:
         parser.unread(batch[number:])
         server.postpone(client)

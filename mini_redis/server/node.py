@@ -172,10 +172,12 @@ class Server:
         if client.asleep:
             self.limits.wake(client)
         parser = client.parser
-        parser.feed(data)
+        batch = [] if client.held else parser.single(data)
+        if not batch:
+            parser.feed(data)
         if parser.size + client.queued_bytes > NOT_WORTH_CHECKING and self.limits.query_buffer_exceeded(client):
             return
-        process(self, client)
+        process(self, client, batch)
         if self.limits.counts_memory:
             self.limits.measure(client)
 
@@ -466,7 +468,7 @@ class Server:
         for client in resumed:
             if not client.closing and client.waiting is None:
                 client.held = client.paused = False
-                process(self, client)
+                process(self, client, [])
 
     def postpone(self, client: Client) -> None:
         client.held = client.paused = True
