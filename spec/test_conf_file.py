@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mini_redis.resp.parser import split_quoted
-from mini_redis.server.conf_file import ConfigError, Rewriter, parse_command_line, quote, read_directives
+from mini_redis.resp.parser import quoted, split_quoted
+from mini_redis.server.conf_file import ConfigError, Rewriter, parse_command_line, read_directives
 
 
 def words_of(text: bytes) -> list[tuple[int, bytes, list[bytes]]]:
@@ -41,8 +41,8 @@ def test_quotes_that_do_not_balance_stop_the_start(line: bytes) -> None:
 
 @given(st.binary())
 def test_what_is_quoted_is_read_back(value: bytes) -> None:
-    assert split_quoted(b"x " + quote(value)) == [b"x", value]
-    assert all(32 <= byte < 127 for byte in quote(value))
+    assert split_quoted(b"x " + quoted(value)) == [b"x", value]
+    assert all(32 <= byte < 127 for byte in quoted(value))
 
 
 # --- The command line ------------------------------------------------------------------------------------------------

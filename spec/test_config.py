@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import mini_redis
 from mini_redis.drivers.in_process import InProcess
+from mini_redis.resp.parser import quoted
 from mini_redis.resp.reply import ReplyError
-from mini_redis.server.conf_file import quote
 from mini_redis.server.config import Config, Files
 from mini_redis.server.config_kinds import (
     BadValue,
@@ -464,7 +464,7 @@ def test_a_server_that_starts_from_a_rewritten_file_is_configured_as_the_old_one
     in_file: list[tuple[Parameter, list[bytes]]], changed: list[tuple[Parameter, list[bytes]]]
 ) -> None:
     def line(parameter: Parameter, arguments: list[bytes]) -> bytes:
-        return b" ".join([parameter.name, *map(quote, arguments)])
+        return b" ".join([parameter.name, *map(quoted, arguments)])
 
     files: dict[str, bytes] = {}
     config = Config()

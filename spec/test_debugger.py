@@ -75,6 +75,12 @@ def test_what_redis_crashes_on() -> None:
     assert b"+<error> ERR Unknown Redis command called from script" in answer
 
 
+def test_compiled_code_is_no_code() -> None:
+    """Lua believes it, so whoever could run it would be out of the sandbox."""
+    _, answer = debug("return 1", "e \x1bLuaQ", "c")
+    assert b"+<error> ldb_eval:1: unexpected symbol near 'char(27)'" in answer
+
+
 def test_where_nothing_can_be_forked_it_is_said() -> None:
     client = InProcess().connect()
     assert client.command("SCRIPT", "DEBUG", "YES") == b"+OK\r\n"

@@ -73,7 +73,7 @@ def test_who_is_within_a_shape_is_in_one_of_its_cells(
     measured = shape.ruler()(place)
     if measured is not None:
         assert any(low <= bits < high for low, high in ranges)
-    if circular:  # to the last bit, although it is computed in another way
+    if circular:  # to the last bit, although most of those outside are not measured
         distance = geohash.distance_m(centre, place)
         assert measured == (distance if distance <= width / 2 else None)
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mini_redis.drivers.in_process import InProcess, InProcessClient
-from mini_redis.resp.parser import RequestParser
+from mini_redis.resp.parser import RequestParser, quoted
 from mini_redis.server.latency import KEPT, LatencyMonitor, Series, ago, diagnosis
-from mini_redis.server.observation import NEVER_NS, quoted
+from mini_redis.server.observation import NEVER_NS
 from mini_redis.server.secrets import without_secrets
 from mini_redis.server.slowlog import MOST_ARGUMENTS, MOST_BYTES, SlowLog, shortened
 from mini_redis.structures.histogram import cumulated_by_doubling

@@ -51,7 +51,7 @@ class DebugSessions:
     def __init__(self, server: Server, others: Callable[[Client], Iterator[Any]]) -> None:
         self._server = server
         self._others = others
-        self._parent = os.getpid()
+        self._is_child = False
         self._children: set[int] = set()
         server.scripting.converse = self._converse
         if hasattr(os, "fork"):
@@ -59,7 +59,7 @@ class DebugSessions:
 
     def _converse(self, client: Client) -> Conversation:
         connection: Any = client.connection
-        return Conversation(connection.sock, is_child=os.getpid() != self._parent)
+        return Conversation(connection.sock, is_child=self._is_child)
 
     def _fork(self, client: Client) -> bool:
         """Whether this is the child, who keeps nothing but this client's socket. Raises ReplyError."""
@@ -71,6 +71,7 @@ class DebugSessions:
         if child:
             self._children.add(child)
             return False
+        self._is_child = True
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         for other in self._others(client):

@@ -365,6 +365,15 @@ def split_quoted(line: bytes) -> list[bytes] | None:
         words.append(bytes(word))
 
 
+_NOT_PLAIN = re.compile(rb"[^ -~]|[\"\\]")
+_SHORT = {bytes((byte,)): b"\\" + bytes((letter,)) for letter, byte in ESCAPES.items()} | {b"\\": rb"\\", b'"': rb"\""}
+
+
+def quoted(word: bytes) -> bytes:
+    """A word between quotes, readable and on one line whatever is in it: `split_quoted` reads it back. O(n)."""
+    return b'"%b"' % _NOT_PLAIN.sub(lambda found: _SHORT.get(found[0]) or rb"\x%02x" % ord(found[0]), word)
+
+
 def _quoted(line: bytes, at: int, word: bytearray) -> int | None:
     """Append what stands between the quote at `at` and its partner to `word`; the place after, None without one."""
     quote, end = line[at], len(line)

@@ -6,7 +6,7 @@ into tables. What fails is a table with the field `err`: redis.call raises it, r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from hashlib import sha1
 from typing import Any, Final, Protocol
 
@@ -28,6 +28,10 @@ BAD_ARGUMENTS: Final = b"ERR Lua redis lib command arguments must be strings or 
 ONE_FIELD: Final = b"ERR wrong number or type of arguments"
 LOG_LEVELS: Final = (b"LOG_DEBUG", b"LOG_VERBOSE", b"LOG_NOTICE", b"LOG_WARNING")
 REPL_NONE, REPL_AOF, REPL_REPLICA, REPL_ALL = range(4)
+
+
+Call = Callable[[list[bytes]], Reply]
+"""Runs a command. Its errors are its reply."""
 
 
 class Host(Protocol):
@@ -58,12 +62,20 @@ class Host(Protocol):
         ...
 
 
-class Listener(Protocol):
-    """Who debugs the running script."""
+class Debugger(Protocol):
+    """Who debugs the running script; see server/debugger.py."""
 
     stops_next: bool
 
-    def shown(self, values: Sequence[bytes]) -> None:
+    def reached(self, line: int, timed: bool) -> Any:
+        """The script is about to run a line: what is to be looked up there, or None."""
+        ...
+
+    def told(self, wish: bytes, *found: Value) -> Any:
+        """What was looked up: what next, or None."""
+        ...
+
+    def shown(self, values: bytes) -> None:
         """redis.debug."""
         ...
 
@@ -75,14 +87,15 @@ class Listener(Protocol):
 class Api:
     """`redis` for one interpreter."""
 
-    described: Function  # a value as a debugger shows it
+    described: Function  # values as a debugger shows them
 
     def __init__(self, host: Host, lua: Lua) -> None:
-        self.host = host
+        self._host = host
         self._lua = lua
         self.resp = 2
         """The protocol in which the running script sees replies."""
-        self.debugger: Listener | None = None
+        self.debugger: Debugger | None = None
+        self.run_command: Call = host.call
 
     def functions(self, *, for_eval: bool) -> dict[bytes, Any]:
         """What scripts (`for_eval`) or the functions of libraries find in `redis`."""
@@ -111,11 +124,11 @@ class Api:
 
     def loading_functions(self) -> dict[bytes, Any]:
         """What is in `redis` already while a library is loaded."""
-        major, minor, patch = map(int, self.host.version.split(b"."))
+        major, minor, patch = map(int, self._host.version.split(b"."))
         return {
             b"log": self.log,
             **{name: level for level, name in enumerate(LOG_LEVELS)},
-            b"REDIS_VERSION": self.host.version,
+            b"REDIS_VERSION": self._host.version,
             b"REDIS_VERSION_NUM": major << 16 | minor << 8 | patch,
         }
 
@@ -124,7 +137,7 @@ class Api:
     def call(self, *words: Value) -> Value:
         """redis.call: run a command and return its reply; an error is raised."""
         try:
-            reply = self.host.call(_argv(words))
+            reply = self.run_command(_argv(words))
         except BadCall as error:
             raise self._refusal(error.text) from None
         if type(reply) is bytes or type(reply) is int:
@@ -141,9 +154,12 @@ class Api:
             return self._error(raised.text, counted=raised.counted)
 
     def _refusal(self, text: bytes) -> Raised:
-        if self.debugger is not None:
-            self.debugger.refused(text)
+        self._note(text)
         return Raised(text, reply=True)
+
+    def _note(self, error: bytes) -> None:
+        if self.debugger is not None:
+            self.debugger.refused(error)
 
     def _error(self, text: bytes, *, counted: bool = False) -> Value:
         fields: dict[bytes, Value] = {b"err": text}
@@ -154,7 +170,7 @@ class Api:
     def acl_check_cmd(self, *words: Value) -> bool:
         """redis.acl_check_cmd: whether the user may run this command."""
         try:
-            return self.host.may_call(_argv(words))
+            return self._host.may_call(_argv(words))
         except (ReplyError, BadCall) as error:
             raise self._refusal(error.text) from None
 
@@ -163,10 +179,10 @@ class Api:
     def error_reply(self, *words: Value) -> Value:
         """redis.error_reply: a table that is an error reply; a text without a code gets the general one."""
         if len(words) != 1 or not isinstance(words[0], bytes):
-            return self._error(self._refusal(ONE_FIELD).text)
+            self._note(ONE_FIELD)
+            return self._error(ONE_FIELD)
         text = c_string(words[0]).removeprefix(b"-")
-        if self.debugger is not None:
-            self.debugger.refused(b"-" + text)
+        self._note(b"-" + text)
         code, space, told = text.partition(b" ")
         if not space:
             code, told = b"ERR", code
@@ -175,7 +191,8 @@ class Api:
     def status_reply(self, *words: Value) -> Value:
         """redis.status_reply: a table that is a status reply."""
         if len(words) != 1 or not isinstance(words[0], bytes):
-            return self._error(self._refusal(ONE_FIELD).text)
+            self._note(ONE_FIELD)
+            return self._error(ONE_FIELD)
         return self._lua.table_from({b"ok": words[0]})
 
     def sha1hex(self, *words: Value) -> bytes:
@@ -196,8 +213,7 @@ class Api:
     def debug(self, *values: Value) -> None:
         """redis.debug: show values to who debugs."""
         if self.debugger is not None:
-            told = self.described(*values) if values else ()
-            self.debugger.shown(told if isinstance(told, tuple) else (told,))
+            self.debugger.shown(self.described(*values))
 
     # --- About the running script ------------------------------------------------------------------------------------
 
@@ -211,7 +227,7 @@ class Api:
         if not 0 <= level < len(LOG_LEVELS):
             raise self._refusal(b"ERR Invalid log level.")
         texts = (to_text(word) for word in words[1:])
-        self.host.log(level, b" ".join(text for text in texts if text is not None))
+        self._host.log(level, b" ".join(text for text in texts if text is not None))
 
     def setresp(self, *words: Value) -> None:
         """redis.setresp: which protocol's replies the script sees."""
@@ -221,7 +237,7 @@ class Api:
         if wanted not in (2, 3):
             raise self._refusal(b"ERR RESP version must be 2 or 3.")
         self.resp = wanted
-        self.host.speak(wanted)
+        self._host.speak(wanted)
 
     def set_repl(self, *words: Value) -> None:
         """redis.set_repl: who hears of the commands that follow."""
@@ -231,7 +247,7 @@ class Api:
         if targets & ~REPL_ALL:
             told = b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."
             raise self._refusal(told)
-        self.host.replicate_to(targets)
+        self._host.replicate_to(targets)
 
 
 class BadCall(Exception):

@@ -22,10 +22,11 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib.resources import files
 from traceback import format_exc
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
+from mini_redis.resp.parser import quoted
 from mini_redis.resp.reply import Reply
-from mini_redis.scripting.api import Api, Host, Listener
+from mini_redis.scripting.api import Api, Call, Debugger, Host
 from mini_redis.scripting.bit import BIT
 from mini_redis.scripting.chance import Chance
 from mini_redis.scripting.cjson import Cjson
@@ -53,20 +54,6 @@ class Failure(NamedTuple):
     line: bytes | None
     counted: bool
     """The error is that of a command, and was counted when that failed."""
-
-
-class Debugger(Listener, Protocol):
-    """Who debugs a script; see server/debugger.py."""
-
-    def reached(self, line: int, timed: bool) -> Any:
-        """The script is about to run a line: what is to be looked up there, or None."""
-        ...
-
-    def told(self, wish: bytes, *found: Value) -> Any:
-        """What was looked up: what next, or None."""
-        ...
-
-    def quoted(self, word: bytes) -> bytes: ...
 
 
 class Interpreter:
@@ -100,13 +87,14 @@ class Interpreter:
             random=chance.random,
             randomseed=chance.randomseed,
             interrupted=host.interrupted,
+            quoted=quoted,
         )
         cjson.null = inside[b"null"]
         cjson.as_library = lambda other: inside[b"cjson"](self.lua.table_from(self._exposed_all(other.functions())))
         self._where = inside[b"where"]
         self._run = inside[b"run" if source == SCRIPT else b"apply"]
         self._load, self._compile = inside[b"load"], inside[b"compile"]
-        self._debug, self._described = inside[b"debug"], inside[b"described"]
+        self._debug, self.api.described = inside[b"debug"], inside[b"described"]
         self.used_bytes: Callable[[], int] = inside[b"used_bytes"]
 
     def _sandboxed(
@@ -197,18 +185,17 @@ class Interpreter:
             return to_status(outcome[1])
         return list(outcome[2:]) if outcome[0] == ARRAY else _failure(*outcome[1:])
 
-    def debug(self, function: Value, count: int, words: Sequence[bytes], debugger: Debugger, host: Host) -> Any:
-        """As `run`, while somebody looks on. The script's calls go to `host`."""
-        api, run, usual_host = self.api, self._run, self.api.host
-        exposed = self.exposed
-        quoted = exposed(debugger.quoted)
-        self._run = partial(self._debug, exposed(debugger.reached), exposed(debugger.told), quoted)
-        api.described = partial(self._described, quoted)
-        api.host, api.debugger = host, debugger
+    def debug(
+        self, function: Value, count: int, words: Sequence[bytes], debugger: Debugger, call: Call
+    ) -> Reply | Failure:
+        """As `run`, while somebody looks on. Commands are called by `call`."""
+        api, run, usual_call = self.api, self._run, self.api.run_command
+        self._run = partial(self._debug, self.exposed(debugger.reached), self.exposed(debugger.told))
+        api.debugger, api.run_command = debugger, call
         try:
             return self.run(function, count, words)
         finally:
-            self._run, api.host, api.debugger = run, usual_host, None
+            self._run, api.debugger, api.run_command = run, None, usual_call
 
     def load(self, chunk: Value, register: Function) -> Failure | None:
         """Run a library's own code, which calls `register`; why it failed, if it did."""

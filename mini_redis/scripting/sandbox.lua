@@ -334,6 +334,13 @@ function globals.loadstring(...)
     return in_sandbox(loadstring(...))
 end
 
+local function compiled(text, name)
+    if sub(text, 1, 1) == SIGNATURE then
+        return not_text(name)
+    end
+    return in_sandbox(loadstring(text, name))
+end
+
 function globals.load(reader, name)
     if type(reader) ~= 'function' then
         complain('load', load, reader, name)
@@ -538,9 +545,10 @@ end
 -- For who debugs a script ---------------------------------------------------------------------------------------------
 
 local DEEPEST = 10
+local quoted = as_function(host.quoted)
 
 -- A value as the debugger shows it; a table in one of two ways, of which only its end tells which it is.
-local function described(value, quoted, depth)
+local function described(value, depth)
     if depth == DEEPEST then
         return '<max recursion level reached! Nested table?>'
     end
@@ -558,10 +566,10 @@ local function described(value, quoted, depth)
     end
     local as_list, as_map, is_list = {}, {}, true
     for key, element in next, behind[value] or value do
-        local told = described(element, quoted, depth + 1)
+        local told = described(element, depth + 1)
         insert(as_list, told)
         is_list = is_list and key == #as_list
-        insert(as_map, '[' .. described(key, quoted, depth + 1) .. ']=' .. told)
+        insert(as_map, '[' .. described(key, depth + 1) .. ']=' .. told)
     end
     return '{' .. concat(is_list and as_list or as_map, '; ') .. '}'
 end
@@ -569,87 +577,83 @@ end
 local TEMPORARY = '(*temporary)'
 
 -- What the debugger can wish for, looked up where the script stands: that is three levels up.
-local function wishes(quoted)
-    local granted = {}
+local granted = {}
 
-    function granted.locals()
-        local told, at = {}, 1
-        local name, value = getlocal(3, at)
+function granted.locals()
+    local told, at = {}, 1
+    local name, value = getlocal(3, at)
+    while name do
+        if name ~= TEMPORARY then
+            insert(told, name)
+            insert(told, described(value, 0))
+        end
+        at = at + 1
+        name, value = getlocal(3, at)
+    end
+    return unpack(told)
+end
+
+function granted.variable(wanted)
+    local level = 3
+    local info = getinfo(level, 'S')
+    while info and info.source ~= '=sandbox' do
+        local at = 1
+        local name, value = getlocal(level, at)
         while name do
-            if name ~= TEMPORARY then
-                insert(told, name)
-                insert(told, described(value, quoted, 0))
+            if name == wanted then
+                return described(value, 0)
             end
             at = at + 1
-            name, value = getlocal(3, at)
+            name, value = getlocal(level, at)
         end
-        return unpack(told)
+        level = level + 1
+        info = getinfo(level, 'S')
     end
-
-    function granted.variable(wanted)
-        local level = 3
-        local info = getinfo(level, 'S')
-        while info and info.source ~= '=sandbox' do
-            local at = 1
-            local name, value = getlocal(level, at)
-            while name do
-                if name == wanted then
-                    return described(value, quoted, 0)
-                end
-                at = at + 1
-                name, value = getlocal(level, at)
-            end
-            level = level + 1
-            info = getinfo(level, 'S')
-        end
-        if wanted == 'KEYS' or wanted == 'ARGV' then
-            return described(globals[wanted], quoted, 0)
-        end
+    if wanted == 'KEYS' or wanted == 'ARGV' then
+        return described(globals[wanted], 0)
     end
+end
 
-    function granted.trace()
-        local told, level = {}, 3
-        local info = getinfo(level, 'Snl')
-        while info do
-            if info.source == '@user_script' then
-                insert(told, info.name or false)
-                insert(told, info.currentline)
-            end
-            level = level + 1
-            info = getinfo(level, 'Snl')
+function granted.trace()
+    local told, level = {}, 3
+    local info = getinfo(level, 'Snl')
+    while info do
+        if info.source == '@user_script' then
+            insert(told, info.name or false)
+            insert(told, info.currentline)
         end
-        return unpack(told)
+        level = level + 1
+        info = getinfo(level, 'Snl')
     end
+    return unpack(told)
+end
 
-    function granted.eval(code)
-        local chunk, err = loadstring('return ' .. code, '@ldb_eval')
-        if not chunk then
-            chunk, err = loadstring(code, '@ldb_eval')
-        end
-        if not chunk then
-            return false, err
-        end
-        local ok, value = pcall(setfenv(chunk, environment))
-        if ok then
-            return true, described(value, quoted, 0)
-        end
-        value = value_of(value)
-        return false, tostring(type(value) == 'table' and value.err or value)
+function granted.eval(code)
+    local chunk, err = compiled('return ' .. code, '@ldb_eval')
+    if not chunk then
+        chunk, err = compiled(code, '@ldb_eval')
     end
-
-    function granted.redis(...)
-        pcall(redis.call, ...)
+    if not chunk then
+        return false, err
     end
-
-    function granted.abort(why)
-        error(why, 0)
+    local ok, value = pcall(chunk)
+    if ok then
+        return true, described(value, 0)
     end
+    value = value_of(value)
+    return false, tostring(type(value) == 'table' and value.err or value)
+end
 
-    return granted
+function granted.redis(...)
+    pcall(redis.call, ...)
+end
+
+function granted.abort(why)
+    error(why, 0)
 end
 
 -- The hook: stops at the lines where the debugger says so, for as long as it has wishes.
-local function stops(reached, told, granted)
+local function stops(reached, told)
     return function(event)
         local info = getinfo(2, 'Sl')
         if info.source ~= '@user_script' then
@@ -676,18 +680,18 @@ return {
         return outcome(xpcall(script, located))
     end,
     -- EVAL, when somebody looks on
-    debug = function(reached, told, quoted, script, ...)
+    debug = function(reached, told, script, ...)
         globals.KEYS, globals.ARGV = divided(...)
-        hook, events = stops(reached, told, wishes(quoted)), 'l'
+        hook, events = stops(reached, told), 'l'
         sethook(hook, events, host.instructions)
         return restored(outcome(xpcall(script, located)))
     end,
-    described = function(quoted, ...)
+    described = function(...)
         local told = {}
         for at = 1, select('#', ...) do
-            told[at] = described((select(at, ...)), quoted, 0)
+            told[at] = described((select(at, ...)), 0)
         end
-        return unpack(told)
+        return concat(told, ', ')
     end,
     -- FCALL
     apply = function(callback, ...)
@@ -704,12 +708,7 @@ return {
         getmetatable(environment).__index = globals
         return outcome(ok, value)
     end,
-    compile = function(text, name)
-        if sub(text, 1, 1) == SIGNATURE then
-            return not_text(name)
-        end
-        return in_sandbox(loadstring(text, name))
-    end,
+    compile = compiled,
     where = function()
         local called, caller
         if running then

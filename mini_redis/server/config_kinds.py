@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from mini_redis.keyspace.notifications import format_flags, parse_flags
-from mini_redis.server.conf_file import quote
+from mini_redis.resp.parser import quoted
 from mini_redis.structures.numbers import INT64_MAX, INT64_MIN, parse_double, parse_integer
 
 T = TypeVar("T")
@@ -214,14 +214,14 @@ class Text(Kind[bytes]):
     def rewrite(self, name: bytes, value: bytes, default: bytes) -> Lines:
         if not value and not self.keep_empty:
             return []
-        return [(name + b" " + quote(value), value != default)]
+        return [(name + b" " + quoted(value), value != default)]
 
 
 class Directory(Text):
     """`dir` is written down always, since a relative path elsewhere in the file would mean nothing without it."""
 
     def rewrite(self, name: bytes, value: bytes, default: bytes) -> Lines:
-        return [(name + b" " + quote(value), True)] if value else []
+        return [(name + b" " + quoted(value), True)] if value else []
 
 
 class KeyspaceEvents(Kind[int]):
@@ -235,7 +235,7 @@ class KeyspaceEvents(Kind[int]):
         return format_flags(value)
 
     def rewrite(self, name: bytes, value: int, default: int) -> Lines:
-        return [(name + b" " + quote(self.show(value)), value != default)]
+        return [(name + b" " + quoted(self.show(value)), value != default)]
 
 
 class Bind(Kind[tuple[bytes, ...]]):

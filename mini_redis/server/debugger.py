@@ -25,16 +25,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from mini_redis.resp.encoder import encode
-from mini_redis.resp.reply import Reply, ReplyError
+from mini_redis.resp.parser import quoted
+from mini_redis.resp.reply import ProtocolError, Reply, ReplyError
 from mini_redis.scripting.lua import Value
-from mini_redis.server.observation import quoted
 from mini_redis.structures.numbers import parse_integer
-
-if TYPE_CHECKING:
-    from mini_redis.server.scripting import Scripting
 
 MOST_BREAKPOINTS: Final = 64
 MOST_WORDS: Final = 1024
@@ -45,8 +42,8 @@ LEAST_LENGTH: Final = 60
 WORDS_SHOWN: Final = 10
 USUAL_PATIENCE_MS: Final = 5000
 
-PROTOCOL_ERROR: Final = b"protocol error"
-TOO_MUCH: Final = b"max client buffer reached"
+NO_REQUEST: Final = ProtocolError(b"protocol error")
+TOO_MUCH: Final = ProtocolError(b"max client buffer reached")
 ABORTED: Final = b"script aborted for user request"
 GONE: Final = b"timeout during Lua debugging with client closing connection"
 UNKNOWN: Final = b"<error> Unknown Redis Lua debugger command or wrong number of arguments."
@@ -106,8 +103,6 @@ class Conversation(Protocol):
 
 class Debugger:
     """One session: the breakpoints, where the script stands, and what is still to be said."""
-
-    quoted = staticmethod(quoted)
 
     def __init__(self, script: bytes, conversation: Conversation, now_ms: Callable[[], int], patience_ms: int) -> None:
         text = script.rstrip(b"\r\n")
@@ -209,9 +204,9 @@ class Debugger:
         self.send()
         return self._next_wish()
 
-    def shown(self, values: Sequence[bytes]) -> None:
+    def shown(self, values: bytes) -> None:
         """redis.debug."""
-        self.say(b"<debug> line %d: %b" % (self._line, b", ".join(values)))
+        self.say(b"<debug> line %d: %b" % (self._line, values))
 
     def called(self, argv: list[bytes]) -> None:
         """The script calls a command, or is about to be refused."""
@@ -235,18 +230,16 @@ class Debugger:
     def _next_wish(self, is_late: bool = False) -> Wish:
         """Obey what the user says, until it takes Lua to do so or the script is to go on."""
         while True:
-            words = self._listen()
+            try:
+                words = self._listen()
+            except ProtocolError as error:
+                return b"abort", error.text
             if words is None:
                 self._breakpoints.clear()  # nobody is there: it shall run to its end, unless it has none
                 return (b"abort", GONE) if is_late else None
-            if isinstance(words, bytes):
-                return b"abort", words
             match [words[0].lower(), *words[1:]]:
-                case [b"s" | b"step" | b"n" | b"next", *_]:
-                    self.stepping = True
-                    self._going_since_ms = self._now_ms()
-                    return None
-                case [b"c" | b"continue", *_]:
+                case [b"s" | b"step" | b"n" | b"next" | b"c" | b"continue" as word, *_]:
+                    self.stepping = word not in (b"c", b"continue")
                     self._going_since_ms = self._now_ms()
                     return None
                 case [b"a" | b"abort", *_]:
@@ -277,8 +270,8 @@ class Debugger:
                     self.say(UNKNOWN)
             self.send()
 
-    def _listen(self) -> list[bytes] | bytes | None:
-        """The next words; or why what came are none; None if the client has gone."""
+    def _listen(self) -> list[bytes] | None:
+        """The next words; None if the client has gone. Raises ProtocolError."""
         while True:
             words = _words(self._unread) if self._unread else None
             if words is not None:
@@ -289,7 +282,7 @@ class Debugger:
                 return None
             self._unread += received
             if len(self._unread) > MOST_UNREAD:
-                return TOO_MUCH
+                raise TOO_MUCH.with_traceback(None)
 
     def _limit(self, words: list[bytes]) -> None:
         if len(words) == 1:
@@ -330,30 +323,6 @@ class Debugger:
                 self._say_around(number, 1)
 
 
-class DebuggedCalls:
-    """What Scripting is to the interpreter, while what a script calls is shown."""
-
-    def __init__(self, scripting: Scripting, debugger: Debugger) -> None:
-        self._scripting = scripting
-        self._debugger = debugger
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._scripting, name)
-
-    def call(self, argv: list[bytes]) -> Reply:
-        scripting, debugger = self._scripting, self._debugger
-        if not debugger.stepping:
-            return scripting.call(argv)
-        debugger.called(argv)
-        scripting.refusal = None
-        reply = scripting.call(argv)
-        if scripting.refusal is not None:
-            debugger.refused(scripting.refusal.text)
-        else:
-            debugger.answered(reply, scripting.protocol)
-        return reply
-
-
 def _pairs(values: Sequence[Value]) -> Iterator[tuple[Value, Value]]:
     return zip(values[::2], values[1::2], strict=True)
 
@@ -367,41 +336,42 @@ def _number(word: bytes) -> int:
     return int(found[1]) if found else 0
 
 
-def _words(data: bytes) -> list[bytes] | bytes | None:
-    """The words of a request, None while they are not all there, or why they are none.
+def _words(data: bytes) -> list[bytes] | None:
+    """The words of a request, None while they are not all there. Raises ProtocolError.
 
     It is more tolerant than what requests are read with elsewhere (what stands before the star is passed over), and
     less so: there are no empty words.
     """
-    start = data.find(b"*")
-    if start < 0:
-        return PROTOCOL_ERROR
-    at = data.find(b"\r\n", start)
-    if at < 0:
+    found = _length(data, data.find(b"*"), b"*", MOST_WORDS)
+    if found is None:
         return None
-    count = _number(data[start + 1 : at])
-    if not 0 < count <= MOST_WORDS:
-        return PROTOCOL_ERROR
-    at += 2
+    count, at = found
     words: list[bytes] = []
-    while len(words) < count:
-        if at >= len(data):
+    while len(words) < count and at < len(data):
+        found = _length(data, at, b"$", LONGEST_WORD)
+        if found is None:
             return None
-        if data[at : at + 1] != b"$":
-            return PROTOCOL_ERROR
-        end = data.find(b"\r\n", at)
-        if end < 0:
-            return None
-        length = _number(data[at + 1 : end])
-        if not 0 < length <= LONGEST_WORD:
-            return PROTOCOL_ERROR
-        at = end + 2 + length + 2
+        length, start = found
+        at = start + length + 2
         if at > len(data):
             return None
         if data[at - 2 : at] != b"\r\n":
-            return PROTOCOL_ERROR
-        words.append(data[end + 2 : at - 2])
-    return words
+            raise NO_REQUEST.with_traceback(None)
+        words.append(data[start : at - 2])
+    return words if len(words) == count else None
+
+
+def _length(data: bytes, at: int, mark: bytes, most: int) -> tuple[int, int] | None:
+    """The length in a line that begins with this mark, and where the next line does; None while it has no end."""
+    if data[at : at + 1] != mark:
+        raise NO_REQUEST.with_traceback(None)
+    end = data.find(b"\r\n", at)
+    if end < 0:
+        return None
+    length = _number(data[at + 1 : end])
+    if not 0 < length <= most:
+        raise NO_REQUEST.with_traceback(None)
+    return length, end + 2
 
 
 def _readable(parts: Iterator[bytes]) -> Iterator[bytes]:

@@ -20,12 +20,12 @@ the middle of EXEC's array, which no client can read; here they follow it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from mini_redis.commands.blocking import Block
 from mini_redis.commands.registry import ADMIN, FAST, SKIP_MONITOR, SKIP_SLOWLOG
+from mini_redis.resp.parser import quoted
 from mini_redis.resp.reply import Reply, SimpleString
 from mini_redis.server.client import REPLY_ON, REPLY_SKIP_NEXT
 from mini_redis.server.latency import LatencyMonitor, diagnosis
@@ -142,12 +142,3 @@ def _origin(client: Client) -> bytes:
     if client.address.startswith("/"):
         return b"unix:" + client.address.removesuffix(":0").encode()
     return client.address.encode()
-
-
-_NOT_PLAIN: Final = re.compile(rb'[^ -~]|["\\]')
-_SHORT: Final = {b"\\": rb"\\", b'"': rb"\"", b"\n": rb"\n", b"\r": rb"\r", b"\t": rb"\t", b"\a": rb"\a", b"\b": rb"\b"}
-
-
-def quoted(word: bytes) -> bytes:
-    """A word between quotes, readable and on one line whatever is in it: redis-cli reads it back. O(n)."""
-    return b'"%b"' % _NOT_PLAIN.sub(lambda found: _SHORT.get(found[0]) or rb"\x%02x" % ord(found[0]), word)

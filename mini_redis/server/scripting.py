@@ -31,7 +31,7 @@ from mini_redis.scripting.interpreter import FUNCTION, SCRIPT, Failure, Interpre
 from mini_redis.scripting.lua import LuaError
 from mini_redis.server.client import Client
 from mini_redis.server.context import Context
-from mini_redis.server.debugger import Conversation, DebuggedCalls, Debugger
+from mini_redis.server.debugger import Conversation, Debugger
 from mini_redis.server.propagation import REPL_ALL
 from mini_redis.server.version import REDIS_VERSION
 
@@ -108,7 +108,7 @@ class Scripting:
         self.fork: Callable[[Client], bool] = _cannot_fork
         """The driver forks for a client's session, who is then the child's alone; whether this is the child."""
         self.converse: Callable[[Client], Conversation] = _cannot_converse
-        self.refusal: ReplyError | None = None  # why the last call of a script was not even tried
+        self._refusal: ReplyError | None = None  # why the last call of a script was not even tried
         self._debugger: Debugger | None = None
 
     # --- The cache ---------------------------------------------------------------------------------------------------
@@ -216,8 +216,7 @@ class Scripting:
             if self._debugger is None:
                 outcome = interpreter.run(what.callback, keys, argv[3:])
             else:
-                calls = DebuggedCalls(self, self._debugger)
-                outcome = interpreter.debug(what.callback, keys, argv[3:], self._debugger, calls)
+                outcome = interpreter.debug(what.callback, keys, argv[3:], self._debugger, self._call_shown)
         finally:
             self.running = self.caller = None
             server.propagation.targets = REPL_ALL
@@ -249,8 +248,7 @@ class Scripting:
             reply = run()
         except ReplyError as error:
             reply = error
-            if not is_child:
-                raise
+            raise
         finally:
             self._debugger = None
             debugger.end(encode(reply, client.resp) if is_child else b"")
@@ -260,11 +258,6 @@ class Scripting:
 
     def _monotonic_ms(self) -> int:
         return self._server.monotonic_ns() // 1_000_000
-
-    @property
-    def protocol(self) -> int:
-        """In which replies come to the running script."""
-        return self._client.resp
 
     def _prepare(self, ctx: Context, argv: list[bytes], what: Script | Function, ro: bool) -> None:
         """Begin to run it. Raises why it may not."""
@@ -330,7 +323,7 @@ class Scripting:
                 command = server.command_table.resolve(argv)
             except ReplyError:
                 server.count_error(UNKNOWN_COMMAND.code)
-                self.refusal = UNKNOWN_COMMAND
+                self._refusal = UNKNOWN_COMMAND
                 return UNKNOWN_COMMAND
         flags = command.command.flags
         if (
@@ -338,11 +331,25 @@ class Scripting:
         ) and (error := self._objection(command, argv)):
             command.rejected_calls += 1
             server.count_error(error.code)
-            self.refusal = error
+            self._refusal = error
             return error
         if flags & WRITE:
             self._has_written = True
         return server.call(self._client, command, argv)
+
+    def _call_shown(self, argv: list[bytes]) -> Reply:
+        """`redis.call` of a script that somebody debugs."""
+        debugger = self._debugger
+        if debugger is None or not debugger.stepping:
+            return self.call(argv)
+        debugger.called(argv)
+        self._refusal = None
+        reply = self.call(argv)
+        if self._refusal is not None:
+            debugger.refused(self._refusal.text)
+        else:
+            debugger.answered(reply, self._client.resp)
+        return reply
 
     def _objection(self, command: LiveCommand, argv: list[bytes]) -> ReplyError | None:
         """Why the script may not make this call, if it may not."""

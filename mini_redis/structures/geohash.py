@@ -62,9 +62,12 @@ def decode(bits: int) -> Place:
 
 
 def _middle(number: int, limits: Place) -> float:
-    """Of the how-manieth part. As `Cell.area` computes its ends, so that it is the same to the last bit."""
-    low, high = limits
-    return (low + number / SIDE * (high - low) + (low + (number + 1) / SIDE * (high - low))) / 2
+    return (_edge(number, SIDE, limits) + _edge(number + 1, SIDE, limits)) / 2
+
+
+def _edge(number: int, side: int, limits: Place) -> float:
+    """Where the how-manieth of so many parts begins."""
+    return limits[0] + number / side * (limits[1] - limits[0])
 
 
 def text(place: Place) -> bytes:
@@ -76,13 +79,24 @@ def text(place: Place) -> bytes:
 
 def distance_m(one: Place, other: Place) -> float:
     """Metres along the great circle, on a sphere. O(1)."""
-    half = sin((_radians(other[0]) - _radians(one[0])) / 2)
-    if half == 0.0:
-        return _north_south_m(one[1], other[1])
-    south, north = _radians(one[1]), _radians(other[1])
-    rise = sin((north - south) / 2)
-    root = sqrt(rise * rise + cos(south) * cos(north) * half * half)
-    return 2.0 * EARTH_RADIUS_M * (asin(root) if root <= 1.0 else nan)
+    return distances_m(one)(other)
+
+
+def distances_m(centre: Place) -> Callable[[Place], float]:
+    """`distance_m` from one place to many: what depends on that one alone is computed once. O(1)."""
+    longitude, latitude = map(_radians, centre)
+    narrowing = cos(latitude)
+
+    def distance_m(place: Place) -> float:
+        half = sin((_radians(place[0]) - longitude) / 2)
+        if half == 0.0:
+            return _north_south_m(centre[1], place[1])
+        north = _radians(place[1])
+        rise = sin((north - latitude) / 2)
+        root = sqrt(rise * rise + narrowing * cos(north) * half * half)
+        return 2.0 * EARTH_RADIUS_M * (asin(root) if root <= 1.0 else nan)
+
+    return distance_m
 
 
 def _north_south_m(one: float, other: float) -> float:
@@ -98,34 +112,24 @@ class Shape(NamedTuple):
     circular: bool
 
     def ruler(self) -> Callable[[Place], float | None]:
-        """Tells how far a place is from the centre, None if it lies outside: `distance_m`, prepared for many. O(1)."""
-        if not self.circular:
-            return self._distance_within_box
-        longitude, latitude = map(_radians, self.centre)
-        most, narrowing = self.width_m / 2, cos(latitude)
-        surely_outside = most / EARTH_RADIUS_M * ROUNDING
+        """Tells how far a place is from the centre, None if it lies outside: prepared for many places. O(1)."""
+        measured = distances_m(self.centre)
+        longitude, latitude = self.centre
+        most_aside, most_up = self.width_m / 2, self.height_m / 2
+        surely_outside = _degrees(most_aside / EARTH_RADIUS_M) * ROUNDING
 
         def within_disc(place: Place) -> float | None:
-            north = _radians(place[1])
-            if abs(north - latitude) > surely_outside:
+            if abs(place[1] - latitude) > surely_outside:
                 return None
-            half = sin((_radians(place[0]) - longitude) / 2)
-            if half == 0.0:
-                found = EARTH_RADIUS_M * abs(north - latitude)
-            else:
-                rise = sin((north - latitude) / 2)
-                root = sqrt(rise * rise + narrowing * cos(north) * half * half)
-                found = 2.0 * EARTH_RADIUS_M * (asin(root) if root <= 1.0 else nan)
-            return found if found <= most else None
+            found = measured(place)
+            return found if found <= most_aside else None
 
-        return within_disc
+        def within_box(place: Place) -> float | None:
+            if _north_south_m(place[1], latitude) > most_up:
+                return None
+            return None if distance_m(place, (longitude, place[1])) > most_aside else measured(place)
 
-    def _distance_within_box(self, place: Place) -> float | None:
-        if _north_south_m(place[1], self.centre[1]) > self.height_m / 2:
-            return None
-        if distance_m(place, (self.centre[0], place[1])) > self.width_m / 2:
-            return None
-        return distance_m(self.centre, place)
+        return within_disc if self.circular else within_box
 
     def bounds(self) -> tuple[float, float, float, float]:
         """The box around it: lowest longitude and latitude, highest longitude and latitude. O(1)."""
@@ -193,12 +197,11 @@ class Cell(NamedTuple):
     def area(self) -> tuple[float, float, float, float]:
         """Lowest longitude and latitude, highest longitude and latitude. O(1)."""
         side = 1 << self.step
-        width, height = LONGITUDES[1] - LONGITUDES[0], LATITUDES[1] - LATITUDES[0]
         return (
-            LONGITUDES[0] + self.x / side * width,
-            LATITUDES[0] + self.y / side * height,
-            LONGITUDES[0] + (self.x + 1) / side * width,
-            LATITUDES[0] + (self.y + 1) / side * height,
+            _edge(self.x, side, LONGITUDES),
+            _edge(self.y, side, LATITUDES),
+            _edge(self.x + 1, side, LONGITUDES),
+            _edge(self.y + 1, side, LATITUDES),
         )
 
     def neighbours_cover(self, box: tuple[float, float, float, float]) -> bool:
