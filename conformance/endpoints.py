@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import os
+import random
 import re
 import shutil
 import signal
@@ -32,6 +33,7 @@ START_TIMEOUT = 60.0
 # The longest that a first PING may take; a server on the other side of the world is nearer than this.
 FIRST_ANSWER = 5.0
 SLOTS = 16384
+CLUSTER_BUS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_cluster_port() -> int:
+    """The same for a cluster node, whose bus listens at a port 10,000 above its own. Some systems give away only ports
+    that are too high for that, so these are chosen here."""
+    while True:
+        port = random.randrange(10_000, 65_536 - CLUSTER_BUS)
+        with socket.socket() as node, socket.socket() as bus:
+            try:
+                node.bind(("127.0.0.1", port))
+                bus.bind(("127.0.0.1", port + CLUSTER_BUS))
+            except OSError:
+                continue
+            return port
 
 
 def measured_python() -> str:
@@ -243,9 +259,10 @@ class Endpoint:
 
     def _launch(self) -> None:
         assert self.directory is not None
+        in_cluster = "--cluster-enabled" in self.extra
         last = ""
         for _ in range(5):
-            port = free_port()
+            port = free_cluster_port() if in_cluster else free_port()
             with open(os.path.join(self.directory, "server.log"), "wb") as log:
                 self.process = subprocess.Popen(
                     command_line(self.name, port, self.directory, self.extra),
@@ -257,7 +274,7 @@ class Endpoint:
                 )
             self.target = replace(self.target, host="127.0.0.1", port=port)
             if self._answers():
-                if "--cluster-enabled" in self.extra:
+                if in_cluster:
                     self._own_all_slots()
                 self.read_facts()
                 self.journal = self._find_journal()

@@ -234,13 +234,10 @@ def test_the_next_script_finds_the_world_as_it_was(client: InProcessClient, leav
 
 
 def test_a_mistake_of_ours_ends_the_connection_and_not_the_script_alone(client: InProcessClient) -> None:
-    server = client.handle.context.server
-    client.command("EVAL", "return 1", 0)
-
     def fail(argv: list[bytes]) -> None:
         raise ZeroDivisionError
 
-    server.scripting.call = fail  # type: ignore[method-assign, assignment]
+    client.handle.context.server.scripting.call = fail  # type: ignore[method-assign, assignment]
     assert client.command("EVAL", "return {pcall(redis.call, 'get', 'k'), 'went on'}", 0) == b""
     assert client.closed
     assert any("ZeroDivisionError" in message for message in client._driver.messages)
