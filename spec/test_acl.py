@@ -337,6 +337,17 @@ def test_a_generated_password_has_as_many_digits_as_its_bits_need() -> None:
     assert once.command("ACL", "GENPASS") == again.command("ACL", "GENPASS")
 
 
+def test_a_stranger_who_does_not_read_is_soon_gone() -> None:
+    node = InProcess("requirepass secret")
+    known, stranger = node.connect(), node.connect()
+    known.command("AUTH", "secret")
+    for client, unread in ((stranger, 1024), (known, 1_000_000), (stranger, 1025)):
+        assert not stranger.handle.closing
+        node.server.unsent(client.handle, unread)
+    assert stranger.handle.closing and not known.handle.closing
+    assert b"client_output_buffer_limit_disconnections:1" in known.command("INFO", "stats")
+
+
 def test_the_parser_trusts_who_needs_no_password() -> None:
     """The limits for strangers follow the default user, also for those who are connected already."""
     node = InProcess("requirepass secret")

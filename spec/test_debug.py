@@ -104,6 +104,37 @@ def test_populate_changes_nothing_that_is_counted(node: InProcess) -> None:
     assert b.talk(b"MULTI\r\nEXEC\r\n") == b"+OK\r\n*-1\r\n"
 
 
+def test_reload_keeps_the_clocks_of_keys_only_where_a_file_would(node: InProcess, a: InProcessClient) -> None:
+    a.command("SET", "k", "v")
+    for policy, idle in (("noeviction", 0), ("allkeys-lru", 7), ("volatile-random", 0)):
+        a.command("CONFIG", "SET", "maxmemory-policy", policy)
+        a.command("GET", "k")
+        node.advance(7)
+        assert a.command("DEBUG", "RELOAD") == b"+OK\r\n"
+        assert a.command("OBJECT", "IDLETIME", "k") == b":%d\r\n" % idle
+
+
+def test_reload_counts_the_memory_of_the_new_values(node: InProcess, a: InProcessClient) -> None:
+    a.command("RPUSH", "l", *range(1000))
+    a.command("SADD", "s", *range(600))
+    a.command("SREM", "s", *range(5, 600))
+    a.command("HSET", "h", "f", "v")
+    a.command("HPEXPIRE", "h", 5000, "FIELDS", 1, "f")
+    keyspace = node.server.keyspace
+    before = keyspace.used_bytes
+    a.command("DEBUG", "RELOAD")
+    assert keyspace.used_bytes < before, "the set is small, and so is what holds it now"
+    node.advance(6)
+    assert a.command("EXISTS", "h", "s", "l") == b":2\r\n", "the times of fields are still known to the active cycle"
+    a.command("FLUSHALL")
+    assert keyspace.used_bytes == 0
+
+
+def test_reload_has_no_file(a: InProcessClient) -> None:
+    for option in ("NOSAVE", "noflush", "MERGE"):
+        assert a.command("DEBUG", "RELOAD", option).endswith(b" need a file, and this server writes none\r\n")
+
+
 def test_an_error_of_ones_own_is_not_counted(node: InProcess, a: InProcessClient) -> None:
     assert a.command("DEBUG", "ERROR", "OOPS two\r\nlines") == b"-OOPS two  lines\r\n"
     assert node.server.stats.error_replies == 0

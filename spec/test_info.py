@@ -15,7 +15,7 @@ from mini_redis.keyspace.digest import CONTENTS
 from mini_redis.keyspace.types import DATA_TYPES
 from mini_redis.persistence.forms import WRITERS
 from mini_redis.server.environment import Environment
-from mini_redis.server.info import LONG, SECTIONS
+from mini_redis.server.info import HIDDEN, LONG, SECTIONS
 from mini_redis.server.keysizes import AT_ONCE, PER_TURN, WALKS_ON_MS
 from mini_redis.server.stats import MOST_ERROR_CODES, Rate, RecentBuffers, Statistics
 
@@ -47,7 +47,7 @@ def titles(client: InProcessClient, *words: str | bytes) -> list[str]:
 
 # --- Sections --------------------------------------------------------------------------------------------------------
 
-ALL = list(SECTIONS)
+ALL = [name for name in SECTIONS if name not in HIDDEN]
 DEFAULT = [name for name in ALL if name not in LONG]
 
 
@@ -64,6 +64,7 @@ DEFAULT = [name for name in ALL if name not in LONG]
         (("cpu", "Server", "cpu", "nosuch"), ["server", "cpu"]),
         ((b"server\0nosuch",), ["server"]),
         (("keysizes", "keyspace"), ["keyspace", "keysizes"]),
+        (("debug", "cpu"), ["cpu", "debug"]),
     ],
 )
 def test_sections_by_name(a: InProcessClient, words: tuple[str, ...], expected: list[str]) -> None:
@@ -257,18 +258,39 @@ def test_durations_and_their_percentiles(a: InProcessClient) -> None:
 
 def test_a_flood_of_error_codes_ends_their_counting() -> None:
     stats = Statistics(0)
-    for number in range(MOST_ERROR_CODES):
-        stats.count_error(b"E%d" % number)
+    codes = sorted(b"E%d" % number for number in range(MOST_ERROR_CODES))
+    assert not any(map(stats.count_error, codes))
     stats.count_error(b"E0")
     assert len(stats.errors) == MOST_ERROR_CODES
     assert stats.errors[b"E0"] == 2
-    for code in (b"ONE", b"MORE", b"E0"):
-        stats.count_error(code)
+    assert [stats.count_error(code) for code in (b"ONE", b"MORE", b"E0")] == [codes, [], []]
     assert stats.errors == {b"ERRORSTATS_DISABLED": 1}
     assert stats.error_replies == MOST_ERROR_CODES + 4
     stats.reset()
     stats.count_error(b"ERR")
     assert stats.errors == {b"ERR": 1}
+
+
+def test_the_log_says_so_and_names_the_codes(node: InProcess, a: InProcessClient) -> None:
+    for number in range(MOST_ERROR_CODES + 5):
+        a.command("EVAL", "return redis.error_reply(ARGV[1] .. ' x')", 0, f"E{number:03}")
+    told = [message for message in node.messages if "rror" in message]
+    assert [message[:30] for message in told] == ["# Errorstats stopped adding ne", "# Current errors code list: E0"]
+    assert told[1].endswith(", E126, E127")
+
+
+def test_the_section_for_who_asks_by_name(node: InProcess, a: InProcessClient) -> None:
+    assert "eventloop_duration_cron_sum" not in text(a, "everything")
+    a.talk(*[b"PING\r\n"] * 5)
+    node.advance(1)
+    told = facts(a, "debug")
+    assert list(told)[:4] == [
+        "eventloop_duration_aof_sum",
+        "eventloop_duration_cron_sum",
+        "eventloop_duration_max",
+        "eventloop_cmd_per_cycle_max",
+    ]
+    assert told["allocator_allocated_lua"] == facts(a, "memory")["used_memory_vm_total"]
 
 
 def test_rates_are_averages_of_the_last_samples(node: InProcess, a: InProcessClient) -> None:

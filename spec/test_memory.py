@@ -232,7 +232,7 @@ def test_deleting_everything_leaves_nothing(node: InProcess, a: InProcessClient)
 
 
 def half_a_request(client: InProcessClient, size: int) -> None:
-    client.send(b"*2\r\n$3\r\nGET\r\n$%d\r\n" % (2 * size) + bytes(size))
+    client.send(b"*2\r\n$3\r\nGET\r\n$%d\r\n" % size + bytes(size))
 
 
 def evicted(client: InProcessClient) -> int:
@@ -348,3 +348,22 @@ def test_what_a_client_takes_is_in_its_line(node: InProcess, a: InProcessClient)
     line = a.command("CLIENT", "LIST", "ID", b.handle.id).decode()
     told = dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
     assert int(told["tot-mem"]) == b.handle.memory > 2900
+
+
+def test_the_prefixes_that_a_client_listens_to_are_its_memory(node: InProcess, a: InProcessClient) -> None:
+    before = a.handle.memory
+    prefixes = [word for number in range(1000) for word in ("PREFIX", f"a{number:09}")]
+    assert a.command("CLIENT", "TRACKING", "ON", "BCAST", *prefixes) == b"+OK\r\n"
+    assert 30_000 < a.handle.memory - before < 50_000
+
+
+def test_an_unfinished_request_is_memory_though_its_arguments_have_been_read(node: InProcess) -> None:
+    client = node.connect()
+    client.send(b"*9\r\n$4\r\nMSET\r\n")
+    before = client.handle.memory
+    client.send(b"$1\r\nk\r\n$5000\r\n" + bytes(5000) + b"\r\n")
+    assert client.handle.memory - before == 5001
+    client.send(b"$60000\r\n")
+    assert client.handle.memory - before == 5001 + 60002, "and an argument from its announcement on"
+    line = node.connect().command("CLIENT", "LIST", "ID", client.handle.id)
+    assert b" qbuf=0 " in line and b" argv-mem=5005 " in line

@@ -16,9 +16,10 @@ from mini_redis.server.config import Config, Files
 from mini_redis.server.config_kinds import BadValue
 from mini_redis.server.version import REDIS_VERSION
 
+# Test suites written for Redis look for "PID: <number>" here, and for "Server initialized" in the log after it.
 BANNER: Final = """\
 
-   mini_redis   a Redis to read          speaks Redis {version}, port {port}, pid {pid}
+   mini_redis   a Redis to read          speaks Redis {version}, port {port}, PID: {pid}
 
    try        redis-cli -p {port}
               > SET greeting hello EX 10
@@ -56,6 +57,7 @@ def serve(words: list[str]) -> int:
     if not config.logfile or config.always_show_logo:
         print(BANNER.format(version=REDIS_VERSION, port=config.port, pid=os.getpid()), flush=True)
     node.log("*", f"Running in standalone mode, port {config.port}, speaking Redis {REDIS_VERSION}")
+    node.log("*", "Server initialized")
     node.log("*", "Ready to accept connections tcp")
     with pid_file(os.fsdecode(config.pidfile)):
         return loop.run()

@@ -18,6 +18,7 @@ from mini_redis.commands.registry import (
     help_reply,
     wrong_subcommand,
 )
+from mini_redis.resp.parser import encode_request
 from mini_redis.resp.reply import NO_REPLY, OK, SYNTAX_ERROR, Reply, ReplyError, Verbatim
 from mini_redis.structures.numbers import parse_integer
 
@@ -345,19 +346,21 @@ QUEUED_WORD = 8  # bytes of a queued word beside its text, as Redis counts them
 def line_of(ctx: Context, client: Client, argv: Sequence[bytes]) -> bytes:
     """A line of CLIENT LIST, which is being called as `argv`.
 
-    What differs from Redis follows from how requests and replies are kept. A request stays in the query buffer until it
-    is whole, then the buffer lets go of it: `qbuf` is what has not been run. Replies of a turn are a list of pieces
+    What differs from Redis follows from how requests and replies are kept. `qbuf` is what has not been run, and of who
+    asks also this very call, but not what came together with it. Replies of a turn are a list of pieces
     (`oll`, with what the socket has not taken yet; together `omem`), without a fixed buffer in front of it: `rbs`,
     `rbp` and `obl` are 0.
     """
     now_ms = ctx.now_ms
     output, queue = client.output_buffer, client.queue
+    buffered = client.parser.size
     held: Sequence[bytes] = ()  # the words of the client's call that is being run, or that waits
     if client.waiting is not None:
         held = client.waiting.asked
     elif client is ctx.client:
         held = argv if queue is None else [b"EXEC"]  # with a queue this can only be a call of it
-    held_bytes = sum(map(len, held))
+        buffered += len(encode_request(list(held)))
+    held_bytes = sum(map(len, held)) + client.parser.arguments_size
     queued_bytes = client.queued_bytes + QUEUED_WORD * sum(len(words) for _, words in queue or ())
     fields: dict[str, object] = {
         "id": client.id,
@@ -372,7 +375,7 @@ def line_of(ctx: Context, client: Client, argv: Sequence[bytes]) -> bytes:
         **dict(zip(("sub", "psub", "ssub"), map(len, client.subscriptions or ((), (), ())), strict=True)),
         "multi": -1 if queue is None else len(queue),
         "watch": 0 if client.dirty_cas else len(client.watching),
-        "qbuf": client.parser.size,
+        "qbuf": buffered,
         "qbuf-free": 0,
         "argv-mem": held_bytes,
         "multi-mem": queued_bytes,

@@ -6,7 +6,7 @@ it minds neither TTLs nor statistics: what it shows of a key is what is there, e
 
 HELP lists what exists here. Of what Redis 8.2 has beside, which is unknown here:
 
-    comes with what it is about    RELOAD LOADAOF AOF-FLUSH-SLEEP RESTART CRASH-AND-RECOVER CONFIG-REWRITE-FORCE-ALL
+    comes with what it is about    LOADAOF AOF-FLUSH-SLEEP RESTART CRASH-AND-RECOVER CONFIG-REWRITE-FORCE-ALL
                                    SET-SKIP-CHECKSUM-VALIDATION (files); CLIENT-EVICTION (memory);
                                    REPL-PAUSE (replicas); CLUSTERLINK INTERNAL_SECRET MARK-INTERNAL-CLIENT
                                    DROP-CLUSTER-PACKET-FILTER (cluster)
@@ -17,7 +17,7 @@ Three switches are accepted although they move nothing, since test suites set th
 a failed assertion (ASSERT) does here what every one does: a traceback in the log, and that client's connection closes.
 
 `SUBCOMMANDS` is the table: name -> (how many words may follow, function). Looks into structures are in
-debug_structures.py.
+debug_structures.py, RELOAD is in debug_reload.py.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from mini_redis.commands.arguments import at_least, integer
+from mini_redis.commands.debug_reload import debug_reload
 from mini_redis.commands.debug_structures import (
     debug_htstats,
     debug_htstats_key,
@@ -374,6 +375,9 @@ def _help(ctx: Context, argv: list[bytes]) -> Reply:
         "    Reply with a test value of the specified type. <type> can be: string,",
         "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
         "    true, false.",
+        "RELOAD [option ...]",
+        "    * DEBUG RELOAD: verify that the server is able to persist, flush and reload",
+        "      the database.",
         "SDSLEN <key>",
         "    Show low level SDS string info representing `key` and value.",
         "SEGFAULT",
@@ -432,6 +436,7 @@ SUBCOMMANDS: Final[dict[bytes, Subcommand]] = {
     b"protocol": (1, 1, _protocol),
     b"quicklist": (1, 2, debug_quicklist),
     b"quicklist-packed-threshold": (1, 1, _switch),
+    b"reload": (0, ANY_NUMBER, debug_reload),
     b"replicate": (1, ANY_NUMBER, _replicate),
     b"replybuffer": (2, 2, _switch),
     b"script": (1, 1, _script),

@@ -18,6 +18,7 @@ from dataclasses import field as of
 from typing import TYPE_CHECKING, Final
 
 from mini_redis.commands.arguments import integer
+from mini_redis.commands.hash import values_of
 from mini_redis.commands.keyspecs import ACCESS, OW, RO, UPDATE, Positions, key_at, unknown_keys
 from mini_redis.commands.registry import DENYOOM, READONLY, WRITE, command
 from mini_redis.keyspace.types import LIST, SET, STRING, ZSET
@@ -206,10 +207,9 @@ def _look_up(ctx: Context, pattern: bytes, element: bytes) -> bytes | None:
         return None
     rest, arrow, field = after.partition(b"->")
     if arrow and field:
-        fields = ctx.db.read(before + element + rest)
-        if not isinstance(fields, Hash):
-            return None
-        return None if fields.is_past(field, ctx.now_ms) else fields.fields.get(field)
+        key = before + element + rest
+        fields = ctx.db.read(key)
+        return values_of(ctx, key, fields, [field])[0] if isinstance(fields, Hash) else None
     value = ctx.db.read(before + element + after)
     return bytes(value) if type(value) in STRING else None
 

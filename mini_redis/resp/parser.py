@@ -82,7 +82,8 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_arguments", "_bulk_length", "_chunks", "_missing", "_reader", "authenticated", "max_bulk", "needed", "size",
+        "_arguments", "_bulk_length", "_chunks", "_missing", "_reader", "arguments_size", "authenticated", "max_bulk",
+        "needed", "size",
     )  # fmt: skip
 
     def __init__(self, max_bulk: int = 512 * 1024 * 1024, *, authenticated: bool = True, fast: bool = True) -> None:
@@ -94,12 +95,18 @@ class RequestParser:
         self._missing = 0
         self._bulk_length = -1
         self._arguments: Request = []
+        self.arguments_size = 0  # bytes of the arguments that have been read of an unfinished request
         self._reader: Any = new_reader() if fast and hiredis else None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the stream. O(1)."""
         self._chunks.append(chunk)
         self.size += len(chunk)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of what is unfinished. As in Redis a long argument counts from its announcement on. O(1)."""
+        return self.arguments_size + max(self.size, self.needed)
 
     def single(self, chunk: bytes) -> list[Request]:
         """What a batch would be if this were fed and is one short request; else [], and it is to be fed. O(1)."""
@@ -115,7 +122,7 @@ class RequestParser:
             encoded += b"*%d\r\n" % (len(self._arguments) + self._missing)
             encoded += b"".join(map(encode_bulk, self._arguments))
             encoded += b"$%d\r\n" % self._bulk_length if self._bulk_length >= 0 else b""
-            self._arguments, self._missing, self._bulk_length = [], 0, -1
+            self._begin_anew()
         self.needed = 0
         self._chunks.insert(0, encoded)
         self.size += len(encoded)
@@ -194,7 +201,8 @@ class RequestParser:
                 request = None
             if request is None:
                 if requests:  # they come first, and could be unread: the rest is read again from its beginning
-                    self._arguments, self._missing, self._bulk_length, self.needed = [], 0, -1, 0
+                    self._begin_anew()
+                    self.needed = 0
                     at = start
                 break
             requests.append(request)
@@ -219,9 +227,13 @@ class RequestParser:
             at = self._bulks(chunk, at)
             if self._missing:
                 break
-            request, self._arguments = self._arguments, []
+            request = self._arguments
+            self._begin_anew()
             return request, at
         return None, at
+
+    def _begin_anew(self) -> None:
+        self._arguments, self.arguments_size, self._missing, self._bulk_length = [], 0, 0, -1
 
     def _inline(self, chunk: bytes, at: int) -> tuple[Request | None, int]:
         newline = find_in_c_string(chunk, b"\n", at)
@@ -270,6 +282,7 @@ class RequestParser:
                 self.needed = end + 2 - at
                 break
             self._arguments.append(chunk[at:end])
+            self.arguments_size += self._bulk_length
             self.needed = 0
             self._bulk_length = -1
             self._missing -= 1

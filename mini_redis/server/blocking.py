@@ -8,7 +8,7 @@
 **Serving.** Whatever binds a key that was free (a push, RENAME, MOVE, SWAPDB...) only notes that the key is ready. (A
 value put in the place of another, by SORT STORE or ZUNIONSTORE, does not make it ready; nor does it in Redis.) When the
 command, or the whole transaction or script, is over, its waiters are tried in the order in which they came: the same
-handler runs again, and either answers or blocks again, which keeps its deadline. That is why a push of three elements
+handler runs again, if all gates still let it pass, and either answers or blocks again, which keeps its deadline. That is why a push of three elements
 serves three clients, why a transaction that pushes and pops again serves nobody, and why replicas see the plain pop
 that was done and never the waiting.
 
@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING
 from sortedcontainers import SortedDict
 
 from mini_redis.commands.blocking import Block
-from mini_redis.commands.registry import DENYOOM
-from mini_redis.resp.reply import OUT_OF_MEMORY, Reply, ReplyError
-from mini_redis.server.execute import call, failed, send
+from mini_redis.resp.reply import Reply, ReplyError
+from mini_redis.server.execute import call, failed, pass_gates, send
+from mini_redis.server.gates import Postponed
 
 if TYPE_CHECKING:
     from mini_redis.keyspace.database import Database
@@ -152,10 +152,13 @@ class Waiting:
     def _try_again(self, client: Client) -> None:
         server = self._server
         wait = self.end(client)
-        if server.config.maxmemory and not server.eviction.make_room() and wait.command.command.flags & DENYOOM:
-            wait.command.rejected_calls += 1
-            send(server, client, failed(server, OUT_OF_MEMORY))
+        try:
+            pass_gates(server, client, wait.command, wait.argv)  # what it may do can have changed meanwhile
+        except ReplyError as error:
+            send(server, client, failed(server, error))
             return
+        except Postponed:
+            pass  # it had asked before the pause
         self.retried = wait
         interrupted = server.pubsub.run_for(client)
         reply: Reply = call(server, client, wait.command, wait.argv)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 IDLE_BYTES = 1920  # what Redis keeps for a client that does nothing: the structure and a reply buffer of 1 kB
 SUBSCRIPTION_BYTES = 40
 WATCH_BYTES = 80
+PREFIX_BYTES = 36
 
 # Values of `reply_mode`, CLIENT REPLY's three and the moment between SKIP and the command it skips.
 REPLY_ON, REPLY_OFF, REPLY_SKIP_NEXT, REPLY_SKIP = range(4)
@@ -118,7 +119,9 @@ class Client:
     def memory(self) -> int:
         """What Redis would use for it, roughly: `tot-mem` of CLIENT LIST, and what `maxmemory-clients` limits."""
         extras = SUBSCRIPTION_BYTES * sum(map(len, self.subscriptions)) + WATCH_BYTES * len(self.watching)
-        return IDLE_BYTES + self.query_buffer + self.output_buffer + extras
+        if self.tracking is not None:
+            extras += PREFIX_BYTES * len(self.tracking.prefixes or ())
+        return IDLE_BYTES + self.parser.memory + self.queued_bytes + self.output_buffer + extras
 
     @property
     def kind(self) -> bytes:

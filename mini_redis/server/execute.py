@@ -37,6 +37,7 @@ def process(server: Server, client: Client, batch: list[Request]) -> None:
     pubsub.running = client
     try:
         while True:
+            server.stats.requests += len(batch)
             for number, argv in enumerate(batch):
                 if client.held:
                     parser.unread(batch[number:])

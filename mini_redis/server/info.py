@@ -57,9 +57,9 @@ def _selected(words: Sequence[bytes]) -> list[str]:
     """Names of sections in the order of the table, each once."""
     asked = [word.partition(b"\0")[0].lower().decode("latin-1") for word in words] or ["default"]
     if "all" in asked or "everything" in asked:
-        asked += SECTIONS
+        asked += [name for name in SECTIONS if name not in HIDDEN]
     elif "default" in asked:
-        asked += [name for name in SECTIONS if name not in LONG]
+        asked += [name for name in SECTIONS if name not in LONG + HIDDEN]
     return [name for name in SECTIONS if name in asked]
 
 
@@ -418,6 +418,19 @@ def _keysizes(node: Server) -> Iterator[str]:
                 yield f"db{db.id}_distrib_{measure}:{told(counts[measure])}"
 
 
+def _debug(node: Server) -> Iterator[str]:
+    """The extremes of the event loop. Lua's allocator is Python's, which tells nothing."""
+    stats, lua = node.stats, sum(node.account_memory().interpreters)
+    yield "eventloop_duration_aof_sum:0"
+    yield f"eventloop_duration_cron_sum:{stats.cron_ns // 1000}"
+    yield f"eventloop_duration_max:{stats.worst_turn_ns // 1000}"
+    yield f"eventloop_cmd_per_cycle_max:{stats.most_requests}"
+    yield f"allocator_allocated_lua:{lua}"
+    yield f"allocator_active_lua:{lua}"
+    yield "allocator_resident_lua:0"
+    yield "allocator_frag_bytes_lua:0"
+
+
 SECTIONS: Final[dict[str, tuple[str, Section]]] = {
     "server": ("Server", _server),
     "clients": ("Clients", _clients),
@@ -434,8 +447,12 @@ SECTIONS: Final[dict[str, tuple[str, Section]]] = {
     "cluster": ("Cluster", _cluster),
     "keyspace": ("Keyspace", _keyspace),
     "keysizes": ("Keysizes", _keysizes),
+    "debug": ("Debug", _debug),
 }
 """Name -> heading and function, in the order of the reply."""
 
 LONG: Final = ("commandstats", "latencystats")
 """Not part of INFO without argument."""
+
+HIDDEN: Final = ("debug",)
+"""Told only to who asks for it by name."""

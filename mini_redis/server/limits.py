@@ -8,6 +8,8 @@ ends it:
     timeout                       seconds without a request
     maxmemory-clients             bytes of all clients together: above it the largest are closed, one after the other
 
+Who has not said the password yet is allowed little of both, whatever is configured (`UNAUTHENTICATED_*`).
+
 Those who are not limited are harmless anyway: a turn of the loop reads a bounded piece from each client and never
 waits for one.
 """
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from mini_redis.server.node import Server
 
 UNAUTHENTICATED_QUERY_BUFFER = 1024 * 1024
+UNAUTHENTICATED_OUTPUT_BUFFER = 1024
 LEAST_CLIENTS_MEMORY = 128 * 1024  # with less, nobody could talk to the server any more
 
 
@@ -103,10 +106,14 @@ class ClientLimits:
         return True
 
     def check_output(self, client: Client) -> None:
-        """End a client whose unread replies are above the hard limit, or too long above the soft one."""
+        """End a client whose unread replies are above the hard limit, or too long above the soft one.
+
+        A stranger's replies count once the system's buffers are full, too; Redis counts what exceeds its own 16 kB.
+        """
         hard, soft, soft_seconds = self._server.config.client_output_buffer_limit[client.kind]
         size, now_ms = client.output_buffer, self._server.now_ms
-        if hard and size >= hard:
+        stranger = not client.parser.authenticated and client.unsent > UNAUTHENTICATED_OUTPUT_BUFFER
+        if stranger or (hard and size >= hard):
             self._end_slow_reader(client)
         elif not soft or size < soft:
             client.soft_limit_since_ms = None

@@ -24,7 +24,8 @@ from mini_redis.keyspace.database import Database, Keyspace
 from mini_redis.keyspace.notifications import attach, notify
 from mini_redis.keyspace.types import Value
 from mini_redis.persistence.dump import dump, restore
-from mini_redis.persistence.forms import serialized_length
+from mini_redis.persistence.forms import pack_value, read_value, serialized_length
+from mini_redis.persistence.strings import Reader
 from mini_redis.resp.parser import RequestParser
 from mini_redis.resp.reply import Reply
 from mini_redis.server.access import Access
@@ -202,7 +203,9 @@ class Server:
         """Time has passed. Call it when it `is_due`."""
         self.freeze_time()
         if self.now_ms >= self._next_cron_ms or self._next_cron_ms - self.now_ms > self._period_ms:
+            start_ns = self.monotonic_ns()
             self._cron()
+            self.stats.cron_ns += self.monotonic_ns() - start_ns
         self.waiting.time_out(self.now_ms)
         if self.eviction.is_due:
             self.eviction.resume()
@@ -368,9 +371,21 @@ class Server:
         """The value that DUMP has answered somewhere. Raises ReplyError."""
         return restore(payload, self.config)
 
+    def saved_and_loaded(self, value: Value) -> Value:
+        """The value that an RDB file with this one would give back."""
+        form, body = pack_value(value, self.config.rdbcompression)
+        return read_value(form, Reader(body), self.config)
+
     def count_error(self, code: bytes) -> None:
         """INFO errorstats."""
-        self.stats.count_error(code)
+        given_up = self.stats.count_error(code)
+        if given_up:
+            self.log(
+                "#",
+                "Errorstats stopped adding new errors because the number of errors reached the limit, may be misuse of"
+                " lua error_reply, please check INFO ERRORSTATS, this can be re-enabled via CONFIG RESETSTAT.",
+            )
+            self.log("#", f"Current errors code list: {b', '.join(given_up).decode('utf-8', 'backslashreplace')}")
 
     def close(self, client: Client, *, flush: bool) -> None:
         """End a connection; with `flush` after its replies have been sent."""

@@ -103,6 +103,9 @@ class Statistics:
         self.turns_ns = 0
         self.worst_turn_ns = 0
         self.worst_turn_cpu_ns = 0
+        self.requests = 0  # in this turn
+        self.most_requests = 0
+        self.cron_ns = 0
         self.operations = Rate()
         self.input_rate = Rate()
         self.output_rate = Rate()
@@ -110,8 +113,12 @@ class Statistics:
         self.turn_duration = Rate(per=1)
         self._next_sample_ms = 0
 
-    def count_error(self, code: bytes) -> None:
-        """An error reply is on its way. A flood of invented codes ends the counting by code, until the next reset."""
+    def count_error(self, code: bytes) -> list[bytes]:
+        """An error reply is on its way.
+
+        A flood of invented codes ends the counting by code, until the next reset; answers the codes that there were, if
+        this one did that.
+        """
         self.error_replies += 1
         if code in self.errors:
             self.errors[code] += 1
@@ -119,7 +126,9 @@ class Statistics:
             if TOO_MANY_CODES not in self.errors:
                 self.errors[code] = 1
         else:
-            self.errors = {TOO_MANY_CODES: 1}
+            given_up, self.errors = sorted(self.errors), {TOO_MANY_CODES: 1}
+            return given_up
+        return []
 
     def turn(self, duration_ns: int, cpu_ns: int) -> None:
         """The loop has come round: in so much time, while the thread ran for so much of it.
@@ -133,6 +142,9 @@ class Statistics:
             self.worst_turn_ns = duration_ns
         if cpu_ns > self.worst_turn_cpu_ns:
             self.worst_turn_cpu_ns = cpu_ns
+        if self.requests > self.most_requests:
+            self.most_requests = self.requests
+        self.requests = 0
 
     def sample(self, server: Server) -> None:
         """Called by the cron."""
