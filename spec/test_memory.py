@@ -298,9 +298,11 @@ def test_the_limit_may_be_a_share_and_has_a_least_value(maxmemory: str, clients:
     half_a_request(one, below)
     node.advance(0.2)
     assert not one.closed
-    half_a_request(one, above - below)
+    other = node.connect()
+    half_a_request(other, above)
     node.advance(0.2)
-    assert one.closed == (limit is not None)
+    assert other.closed == (limit is not None)
+    assert not one.closed
 
 
 def test_without_a_limit_the_cron_counts_once_a_second(node: InProcess, a: InProcessClient) -> None:
@@ -364,6 +366,6 @@ def test_an_unfinished_request_is_memory_though_its_arguments_have_been_read(nod
     client.send(b"$1\r\nk\r\n$5000\r\n" + bytes(5000) + b"\r\n")
     assert client.handle.memory - before == 5001
     client.send(b"$60000\r\n")
-    assert client.handle.memory - before == 5001 + 60002, "and an argument from its announcement on"
+    assert 0 <= client.handle.memory - before - 5001 - 60_000 < 10, "and an argument from its announcement on"
     line = node.connect().command("CLIENT", "LIST", "ID", client.handle.id)
     assert b" qbuf=0 " in line and b" argv-mem=5005 " in line

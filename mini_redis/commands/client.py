@@ -353,14 +353,14 @@ def line_of(ctx: Context, client: Client, argv: Sequence[bytes]) -> bytes:
     """
     now_ms = ctx.now_ms
     output, queue = client.output_buffer, client.queue
-    buffered = client.parser.size
-    held: Sequence[bytes] = ()  # the words of the client's call that is being run, or that waits
-    if client.waiting is not None:
-        held = client.waiting.asked
-    elif client is ctx.client:
+    buffered, held_bytes, memory = client.parser.size, client.parser.arguments_size, client.memory
+    if client is ctx.client:
         held = argv if queue is None else [b"EXEC"]  # with a queue this can only be a call of it
         buffered += len(encode_request(list(held)))
-    held_bytes = sum(map(len, held)) + client.parser.arguments_size
+        held_bytes += sum(map(len, held))
+        memory += buffered + held_bytes
+    elif client.waiting is not None:
+        held_bytes += client.waiting.size
     queued_bytes = client.queued_bytes + QUEUED_WORD * sum(len(words) for _, words in queue or ())
     fields: dict[str, object] = {
         "id": client.id,
@@ -384,7 +384,7 @@ def line_of(ctx: Context, client: Client, argv: Sequence[bytes]) -> bytes:
         "obl": 0,
         "oll": len(client.out) + (client.unsent > 0),
         "omem": output,
-        "tot-mem": client.memory,
+        "tot-mem": memory,
         "events": "rw" if client.unsent else "r",
         "cmd": client.last_command.decode("latin-1"),
         "user": client.user.decode("latin-1"),

@@ -53,6 +53,11 @@ class Wait:
     spent_ns: int
     """What was spent on it so far, its waiting left out."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of the client's own words. O(words)."""
+        return sum(map(len, self.asked))
+
 
 class Waiting:
     """All waits of one node."""
@@ -76,6 +81,7 @@ class Waiting:
         client.held = True
         self.clients[client] = None
         command.calls -= 1  # it counts when it is answered
+        command.duration_ns -= self._server.last_command_ns
         client.commands_run -= 1
         wait.spent_ns += self._server.last_command_ns
         if self._server.track_latency:
@@ -140,6 +146,7 @@ class Waiting:
         """End a wait without having been served: with the reply for that, or with `error`."""
         wait = self.end(client)
         wait.command.calls += 1
+        wait.command.duration_ns += wait.spent_ns
         client.commands_run += 1
         if error is not None:
             wait.command.failed_calls += 1
@@ -169,6 +176,7 @@ class Waiting:
             wait.block = reply._replace(deadline_ms=wait.block.deadline_ms)
             self._wait(client, wait)
         else:
+            wait.command.duration_ns += wait.spent_ns
             server.propagation.end_unit()
             send(server, client, reply)
         server.pubsub.flush()

@@ -121,6 +121,8 @@ class Client:
         extras = SUBSCRIPTION_BYTES * sum(map(len, self.subscriptions)) + WATCH_BYTES * len(self.watching)
         if self.tracking is not None:
             extras += PREFIX_BYTES * len(self.tracking.prefixes or ())
+        if self.waiting is not None:
+            extras += self.waiting.size
         return IDLE_BYTES + self.parser.memory + self.queued_bytes + self.output_buffer + extras
 
     @property
