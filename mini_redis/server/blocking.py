@@ -8,9 +8,9 @@
 **Serving.** Whatever binds a key that was free (a push, RENAME, MOVE, SWAPDB...) only notes that the key is ready. (A
 value put in the place of another, by SORT STORE or ZUNIONSTORE, does not make it ready; nor does it in Redis.) When the
 command, or the whole transaction or script, is over, its waiters are tried in the order in which they came: the same
-handler runs again, if all gates still let it pass, and either answers or blocks again, which keeps its deadline. That is why a push of three elements
-serves three clients, why a transaction that pushes and pops again serves nobody, and why replicas see the plain pop
-that was done and never the waiting.
+handler runs again, if all gates still let it pass, and either answers or blocks again, which keeps its deadline. That
+is why a push of three elements serves three clients, why a transaction that pushes and pops again serves nobody, and
+why replicas see the plain pop that was done and never the waiting.
 
 **Nothing polls.** A waiting client costs its place in these tables. The loop sleeps until somebody sends something or
 the first deadline comes.
