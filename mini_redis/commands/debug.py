@@ -7,9 +7,8 @@ it minds neither TTLs nor statistics: what it shows of a key is what is there, e
 HELP lists what exists here. Of what Redis 8.2 has beside, which is unknown here:
 
     comes with what it is about    LOADAOF AOF-FLUSH-SLEEP RESTART CRASH-AND-RECOVER CONFIG-REWRITE-FORCE-ALL
-                                   SET-SKIP-CHECKSUM-VALIDATION (files); CLIENT-EVICTION (memory);
-                                   REPL-PAUSE (replicas); CLUSTERLINK INTERNAL_SECRET MARK-INTERNAL-CLIENT
-                                   DROP-CLUSTER-PACKET-FILTER (cluster)
+                                   (files); CLIENT-EVICTION (memory); REPL-PAUSE (replicas); CLUSTERLINK
+                                   INTERNAL_SECRET MARK-INTERNAL-CLIENT DROP-CLUSTER-PACKET-FILTER (cluster)
     is about C or its allocator    MALLCTL MALLCTL-STR STRUCTSIZE KEYSIZES-HIST-ASSERT
 
 Three switches are accepted although they move nothing, since test suites set them on the way to something else
@@ -204,6 +203,12 @@ def _set_disable_deny_scripts(ctx: Context, argv: list[bytes]) -> Reply:
     return OK
 
 
+def _set_skip_checksum_validation(ctx: Context, argv: list[bytes]) -> Reply:
+    """SET-SKIP-CHECKSUM-VALIDATION 0|1: let RESTORE read what was damaged, to see that it finds the damage itself."""
+    ctx.server.checks_seals = int(_leading_number(argv[2])) == 0
+    return OK
+
+
 # --- The server's identity, its end, and what is not there -----------------------------------------------------------
 
 
@@ -389,6 +394,8 @@ def _help(ctx: Context, argv: list[bytes]) -> Reply:
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Sets the threshold for elements to be inserted as plain vs packed nodes",
         "    Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.",
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
         "SLEEP <seconds>",
         "    Stop the server for <seconds>. Decimals allowed.",
         "STRINGMATCH-TEST",
@@ -444,6 +451,7 @@ SUBCOMMANDS: Final[dict[bytes, Subcommand]] = {
     b"segfault": (0, ANY_NUMBER, _crash),
     b"set-active-expire": (1, 1, _set_active_expire),
     b"set-disable-deny-scripts": (1, 1, _set_disable_deny_scripts),
+    b"set-skip-checksum-validation": (1, 1, _set_skip_checksum_validation),
     b"sleep": (1, 1, _sleep),
     b"stringmatch-test": (0, 0, _stringmatch_test),
 }

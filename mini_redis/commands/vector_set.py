@@ -133,10 +133,11 @@ def vadd(ctx: Context, argv: list[bytes]) -> Reply:
 
 def _check_fits(vectors: VectorSet, reduced: int, given: int, kind: bytes, links: int) -> None:
     if reduced and vectors.projected_from:
-        fits = reduced == vectors.dim and given == vectors.projected_from
-    else:
-        fits = bool(reduced) or (given == vectors.dim and vectors.projected_from in (0, given))
-    if not fits:
+        if reduced != vectors.dim:
+            raise _mismatch(given, vectors.dim)
+        if given != vectors.projected_from:
+            raise _projection_mismatch(given, vectors.projected_from)
+    elif vectors.projected_from or given != vectors.dim:
         raise _mismatch(given, vectors.dim)
     if (kind or INT8) != vectors.kind:
         raise OTHER_QUANTISATION
@@ -148,6 +149,12 @@ def _check_fits(vectors: VectorSet, reduced: int, given: int, kind: bytes, links
 
 def _mismatch(given: int, dim: int) -> ReplyError:
     return ReplyError(b"ERR Vector dimension mismatch - got %d but set has %d" % (given, dim))
+
+
+def _projection_mismatch(given: int, expected: int) -> ReplyError:
+    return ReplyError(
+        b"ERR Input dimension mismatch for projection - got %d but projection expects %d" % (given, expected)
+    )
 
 
 def _vadd_options(words: list[bytes]) -> tuple[bytes, int, bytes | None]:
@@ -252,7 +259,9 @@ def _target(vectors: VectorSet, argv: list[bytes]) -> tuple[Point, int]:
             raise NO_SUCH_ELEMENT
         return point, 4
     _, vector, at = _vector(argv, 2)
-    if vectors.projected_from and len(vector) == vectors.projected_from:
+    if len(vector) != vectors.dim and vectors.projected_from:
+        if len(vector) != vectors.projected_from:
+            raise _projection_mismatch(len(vector), vectors.projected_from)
         vector = project(vector, vectors.dim)
     if len(vector) != vectors.dim:
         raise _mismatch(len(vector), vectors.dim)

@@ -34,9 +34,9 @@ def dump(codes: Iterable[bytes], compressing: bool) -> bytes:
     return seal(bytes(writer.out))
 
 
-def codes_of(payload: bytes) -> Iterator[bytes]:
+def codes_of(payload: bytes, *, checked: bool = True) -> Iterator[bytes]:
     """The codes in a payload. Raises WRONG_SEAL before the first, others where they are wrong. O(bytes)."""
-    reader = Reader(unseal(payload))
+    reader = Reader(unseal(payload, checked=checked))
     while reader.left:
         opcode = reader.byte()
         if opcode == FUNCTION_BEFORE_7:

@@ -188,7 +188,7 @@ class Scripting:
     def restore_libraries(self, payload: bytes, policy: bytes) -> None:
         """FUNCTION RESTORE; `policy` is flush, append or replace. Raises what is wrong; then nothing has changed."""
         restored = Libraries()
-        for code in codes_of(payload):
+        for code in codes_of(payload, checked=self._server.checks_seals):
             restored.add(self.read_library(code, restored))
         if policy == b"flush":
             self.libraries = restored
