@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .normalise import equal, load_rules
+from .normalise import equal, info_sections, load_rules
 from .outcome import Outcome
 from .wire import Reply
 
@@ -30,7 +30,7 @@ def explain(rule: str, oracle: Outcome, subject: Outcome, inner: tuple[str, ...]
         case "clients":
             lines = list(_fields_of_lines(left.text, right.text))
         case "info":
-            lines = list(_only(_names(left.text), _names(right.text)))
+            lines = list(_facts(left.text, right.text, "values" in rule))
         case "unordered" | "surface":
             lines = list(_only([c.raw for c in left.children], [c.raw for c in right.children]))
         case "commands":
@@ -107,8 +107,17 @@ def _fields_of_lines(left: bytes, right: bytes) -> Iterator[str]:
         yield f"oracle has {left.count(bytes([10]))} lines, subject {right.count(bytes([10]))}"
 
 
-def _names(text: bytes) -> list[bytes]:
-    return [line.partition(b":")[0] for line in text.split(b"\r\n") if line]
+def _facts(left: bytes, right: bytes, values: bool) -> Iterator[str]:
+    """Lines of INFO that one side alone has, and those whose values differ and are not masked."""
+    ours, theirs = (
+        {name: value for _, lines in info_sections(text, values) for name, value in lines} for text in (left, right)
+    )
+    yield from _only([name.encode() for name in ours], [name.encode() for name in theirs])
+    shown, shown_there = (dict(line.partition(b":")[::2] for line in text.split(b"\r\n")) for text in (left, right))
+    for name, value in ours.items():
+        if name in theirs and theirs[name] != value:
+            raw = name.encode()
+            yield f"{name}: oracle {_short(shown[raw])}, subject {_short(shown_there[raw])}"
 
 
 def _only(left: list[bytes], right: list[bytes]) -> Iterator[str]:

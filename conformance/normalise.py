@@ -166,7 +166,7 @@ def canonical(name: str, arguments: list[str], reply: Reply) -> Canonical:
         case "docs":
             return _docs(reply)
         case "info":
-            return reply.kind, reply.format, _info(reply.text, "values" in arguments)
+            return reply.kind, reply.format, info_sections(reply.text, "values" in arguments)
         case "dump":
             return canonical_dump(reply) if len(reply.text) > DUMP_FOOTER else reply.raw
         case "words":
@@ -379,8 +379,8 @@ def _client_line(line: bytes, more_masked: list[str]) -> list[tuple[bytes, bytes
     return told
 
 
-def _info(text: bytes, values: bool) -> list[Canonical]:
-    """Title and lines of each section."""
+def info_sections(text: bytes, values: bool) -> list[tuple[str, list[tuple[str, Canonical]]]]:
+    """Title and lines of each section of INFO, but for what is a server's own."""
     rules = load_rules()
     sections: list[tuple[str, list[tuple[str, Canonical]]]] = []
     for line in text.decode("utf-8", "surrogateescape").split("\r\n"):
@@ -394,7 +394,7 @@ def _info(text: bytes, values: bool) -> list[Canonical]:
     for title, lines in sections:
         if title in ("# Commandstats", "# Latencystats"):
             lines.sort(key=repr)
-    return list(sections)
+    return sections
 
 
 def _info_value(name: str, value: str, masked: tuple[str, ...]) -> Canonical:

@@ -297,6 +297,8 @@ def test_a_nested_difference_is_pointed_at() -> None:
     assert explain("clients", Outcome((ours,)), Outcome((theirs,))) == [
         "line 1, cmd: oracle b'get', subject b'set'"
     ]
+    ours, theirs = read(b"$23\r\n# A\r\nx:1\r\nlru_clock:2\r\n\r\n"), read(b"$23\r\n# A\r\nx:2\r\nlru_clock:3\r\n\r\n")
+    assert explain("info values", Outcome((ours,)), Outcome((theirs,))) == ["x: oracle b'1', subject b'2'"]
 
 
 def test_minimise_finds_what_matters() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mini_redis.resp.reply import OK, Reply, ReplyError
+from mini_redis.server.stats import LastSave
 from mini_redis.structures.hash import Hash
 from mini_redis.structures.vector_set import VectorSet
 
@@ -27,9 +28,16 @@ def debug_reload(ctx: Context, argv: list[bytes]) -> Reply:
     """RELOAD: make all values anew from what an RDB file would hold. O(size of the data)."""
     for word in argv[2:]:
         raise NO_FILE if word.upper() in FILE_OPTIONS else NO_OPTION
-    for db in ctx.server.keyspace.databases:
+    server = ctx.server
+    loaded = expired = 0
+    for db in server.keyspace.databases:
+        before = len(db)
         _reload(ctx, db)
-    ctx.server.tracking.flushed()
+        loaded += len(db)
+        expired += before - len(db)
+    server.tracking.flushed()
+    server.dirty = 0
+    server.stats.last_save = LastSave(server.now_us, loaded, expired)
     return OK
 
 

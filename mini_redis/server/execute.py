@@ -155,7 +155,7 @@ def call(server: Server, client: Client, command: LiveCommand, argv: Request) ->
     if duration_ns >= server.remarkable_ns:
         server.observation.command_ran(client, command, argv, duration_ns, reply)
     if server.propagation.active:
-        server.propagation.command_done(db.id, argv, server.dirty != dirty)
+        server.propagation.command_done(db.id, argv, server.dirty > dirty)
     server.last_command_ns = duration_ns
     return reply
 

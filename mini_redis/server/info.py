@@ -215,7 +215,8 @@ def _memory_of_scripts(node: Server, told: Account) -> Iterator[str]:
 
 
 def _persistence(node: Server) -> Iterator[str]:
-    """Nothing is written yet: every change since the start is a change since the last save."""
+    """Nothing is written yet: what counts as saved is what a server starts with, and what DEBUG RELOAD has seen."""
+    saved = node.stats.last_save
     yield "loading:0"
     yield "async_loading:0"
     yield "current_cow_peak:0"
@@ -226,14 +227,14 @@ def _persistence(node: Server) -> Iterator[str]:
     yield "current_save_keys_total:0"
     yield f"rdb_changes_since_last_save:{node.dirty}"
     yield "rdb_bgsave_in_progress:0"
-    yield f"rdb_last_save_time:{node.stats.started_us // 1_000_000}"
+    yield f"rdb_last_save_time:{saved.at_us // 1_000_000}"
     yield "rdb_last_bgsave_status:ok"
     yield "rdb_last_bgsave_time_sec:-1"
     yield "rdb_current_bgsave_time_sec:-1"
     yield "rdb_saves:0"
     yield "rdb_last_cow_size:0"
-    yield "rdb_last_load_keys_expired:0"
-    yield "rdb_last_load_keys_loaded:0"
+    yield f"rdb_last_load_keys_expired:{saved.expired}"
+    yield f"rdb_last_load_keys_loaded:{saved.loaded}"
     yield "aof_enabled:0"
     yield "aof_rewrite_in_progress:0"
     yield "aof_rewrite_scheduled:0"

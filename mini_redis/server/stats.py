@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mini_redis.server.memory import used_memory
@@ -79,6 +80,18 @@ class Peak:
         return used
 
 
+@dataclass(slots=True)
+class LastSave:
+    """When the data was last in a form from which it can be loaded, and what the last loading has found.
+
+    A server begins with data that is saved: it has none. CONFIG RESETSTAT leaves all this.
+    """
+
+    at_us: int
+    loaded: int = 0  # keys
+    expired: int = 0  # keys that were past their time when they would have been loaded
+
+
 class Statistics:
     """All counters since the start, or since CONFIG RESETSTAT."""
 
@@ -86,6 +99,7 @@ class Statistics:
         self.started_us = now_us
         self.peak_memory = Peak(now_us // 1000)
         self.recent_buffers = RecentBuffers()
+        self.last_save = LastSave(now_us)
         self.reset()
 
     def reset(self) -> None:
