@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import count
 
 import pytest
 import redis
@@ -239,6 +240,23 @@ def test_commandstats_tell_run_failed_and_rejected_apart(a: InProcessClient) -> 
         "cmdstat_shutdown": f"calls=0,{zero},rejected_calls=1,failed_calls=0",
         "cmdstat_exec": f"calls=1,{zero},rejected_calls=0,failed_calls=1",
     }
+
+
+def test_a_wait_counts_once_it_is_answered_and_with_all_that_was_spent_on_it(node: InProcess, a: InProcessClient) -> None:
+    ticks = count(step=1_000_000)
+    node.server.monotonic_ns = lambda: next(ticks)  # a call of a handler takes a millisecond
+    served, late, gone = (node.connect() for _ in range(3))
+    served.command("BLPOP", "l", 0)
+    late.command("BRPOP", "l", 1)
+    gone.command("BLMPOP", 0, 1, "l", "LEFT")
+    assert not facts(a, "commandstats").keys() & {"cmdstat_blpop", "cmdstat_brpop", "cmdstat_blmpop"}
+    gone.disconnect()
+    a.command("RPUSH", "l", "1")
+    node.advance(1.1)
+    told = facts(a, "commandstats")
+    assert told["cmdstat_blpop"] == "calls=1,usec=2000,usec_per_call=2000.00,rejected_calls=0,failed_calls=0"
+    assert told["cmdstat_brpop"] == "calls=1,usec=1000,usec_per_call=1000.00,rejected_calls=0,failed_calls=0"
+    assert "cmdstat_blmpop" not in told
 
 
 def test_durations_and_their_percentiles(a: InProcessClient) -> None:
