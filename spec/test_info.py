@@ -242,7 +242,7 @@ def test_commandstats_tell_run_failed_and_rejected_apart(a: InProcessClient) -> 
     }
 
 
-def test_a_wait_counts_once_it_is_answered_and_with_all_that_was_spent_on_it(node: InProcess, a: InProcessClient) -> None:
+def test_a_wait_counts_once_it_is_answered_with_all_that_it_took(node: InProcess, a: InProcessClient) -> None:
     ticks = count(step=1_000_000)
     node.server.monotonic_ns = lambda: next(ticks)  # a call of a handler takes a millisecond
     served, late, gone = (node.connect() for _ in range(3))

@@ -24,15 +24,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the process's exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     match words:
-        case ["serve", *rest]:
-            from mini_redis.cli.serve import serve  # --help and --version start no server
-
-            return serve(rest)
-        case ["--version" | "-v"]:
+        case ["--version" | "-v"] | ["serve", "--version" | "-v"]:
             print(f"mini_redis, speaking Redis {REDIS_VERSION}")
             return 0
-        case [] | ["--help" | "-h" | "help"]:
+        case [] | ["--help" | "-h" | "help"] | ["serve", "--help" | "-h"]:
             print(USAGE, end="")
             return 0
+        case ["serve", *rest]:
+            from mini_redis.cli.serve import serve  # the help starts no server
+
+            return serve(rest)
     print(f"mini-redis: no such command: {' '.join(words)}\n\n{USAGE}", end="", file=sys.stderr)
     return 2

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mini_redis.resp.reply import OK, Reply, ReplyError
-from mini_redis.server.stats import LastSave
 from mini_redis.structures.hash import Hash
 from mini_redis.structures.vector_set import VectorSet
 
@@ -37,7 +36,7 @@ def debug_reload(ctx: Context, argv: list[bytes]) -> Reply:
         expired += before - len(db)
     server.tracking.flushed()
     server.dirty = 0
-    server.stats.last_save = LastSave(server.now_us, loaded, expired)
+    server.stats.last_save.renew(server.now_us, loaded, expired)
     return OK
 
 

@@ -91,6 +91,10 @@ class LastSave:
     loaded: int = 0  # keys
     expired: int = 0  # keys that were past their time when they would have been loaded
 
+    def renew(self, at_us: int, loaded: int, expired: int) -> None:
+        """All data was saved, and loaded again."""
+        self.at_us, self.loaded, self.expired = at_us, loaded, expired
+
 
 class Statistics:
     """All counters since the start, or since CONFIG RESETSTAT."""
