@@ -20,6 +20,7 @@ from .generate import Generator
 from .grammar import read_grammar
 from .hints import choose_commands
 from .matrix import compare_servers
+from .redis_suite import add_redis_suite
 from .report import Finding, Run, render
 from .reports.options import add_reports, write_reports
 from .reports.progress import open_progress
@@ -73,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     fuzz_parser.add_argument("--print", action="store_true", help="print the stream of --only, run nothing")
     fuzz_parser.set_defaults(action=fuzz_streams)
     add_matrix(actions)
+    add_redis_suite(actions)
     redraw = actions.add_parser("report", help="draw other reports from a JSON file that --json wrote")
     redraw.add_argument("result", type=Path, metavar="FILE")
     add_reports(redraw)

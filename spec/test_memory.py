@@ -270,6 +270,17 @@ def test_replies_that_nobody_reads_count(node: InProcess, a: InProcessClient) ->
     assert lazy.closed
 
 
+def test_replies_that_leave_within_their_turn_do_not_count(node: InProcess, a: InProcessClient) -> None:
+    a.command("SET", "big", bytes(300_000))
+    a.command("CONFIG", "SET", "maxmemory-clients", "200kb")
+    node.clock.advance(0.2)
+    node.server.receive(a.handle, b"GET big\r\n")
+    node.server.tick()  # the cron is due in the same turn
+    node.turn()
+    assert len(a.take()) > 300_000
+    assert not a.closed
+
+
 def test_no_evict_protects_one_at_the_cost_of_the_others(node: InProcess, a: InProcessClient) -> None:
     b, c = node.connect(), node.connect()
     for client in (a, b):

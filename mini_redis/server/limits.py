@@ -140,7 +140,6 @@ class ClientLimits:
         """
         server = self._server
         self._looked_in_vain = False
-        self.evict_clients()
         timeout_ms = server.config.timeout * 1000
         if not self._round:
             self._round = list(server.clients.values() if timeout_ms else self._awake)

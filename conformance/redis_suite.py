@@ -1,0 +1,198 @@
+"""Redis's own test suite, unit by unit, with another server in the place of redis-server.
+
+The suite is written in Tcl, belongs to Redis and is no part of this repository: `--source` is a folder with the source
+of Redis 8.0 or later. Nothing changes there. Each run has a folder of its own, in which all is a link into the source
+but `tests`, which is a copy because the suite writes into it, and `src/redis-server`, a line of shell that starts the
+server under test with the same arguments.
+
+Much of the suite asks for what one node without a disk does not have, or looks into the insides of C. Which units are
+run, without which tags, and which tests are left out for what reason, stands in redis_suite.toml. Whatever fails then
+is a finding. A test that fails can leave a server behind in which the next ones fail too, so those that are bound to
+are not run at all, unless `--excused` asks whether they still fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import tomllib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .endpoints import RECIPES, EndpointError, find_program, measured_python
+
+EXPECTATIONS = Path(__file__).with_name("redis_suite.toml")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+RESULT = re.compile(r"\[(ok|err|skip|ignore|exception|TIMEOUT)\]: (.*)")
+MILLISECONDS = re.compile(r" \(\d+ ms\)$")
+PLACE = re.compile(r" in tests/\S+\.tcl$")
+
+
+@dataclass
+class Unit:
+    """What became of the tests of one file. `failed` has what the suite said, by the name of the test."""
+
+    name: str
+    passed: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: int = 0
+    broken: str = ""
+    """Why it did not come to its end, if so."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """Which units are run, without tests that have which tags, and which others of them are excused: name -> reason."""
+
+    units: tuple[str, ...]
+    without_tags: tuple[str, ...]
+    excuses: dict[str, str]
+
+    def skipped(self, unit: str) -> list[str]:
+        """The names of a unit's excused tests."""
+        return [name.removeprefix(f"{unit}: ") for name in self.excuses if name.startswith(f"{unit}: ")]
+
+
+def load_expectations(path: Path = EXPECTATIONS) -> Expectations:
+    data = tomllib.loads(path.read_text("utf-8"))
+    excuses = {test: each["why"] for each in data["excused"] for test in each["tests"]}
+    return Expectations(tuple(data["units"]), tuple(data["without_tags"]), excuses)
+
+
+def read_results(unit: Unit, lines: Iterable[str]) -> None:
+    """Sort what the suite prints into `unit`. Lines after a failure belong to it, up to the next that begins with [."""
+    failing = ""
+    for coloured in lines:
+        line = COLOURS.sub("", coloured.rstrip("\n"))
+        result = RESULT.match(line)
+        if result is None:
+            if failing and not line.startswith("["):
+                unit.failed[failing] += f"\n{line}"
+            else:
+                failing = ""
+            continue
+        status, text = result.groups()
+        failing = ""
+        match status:
+            case "ok":
+                unit.passed.append(MILLISECONDS.sub("", text))
+            case "err":
+                failing = PLACE.sub("", text)
+                unit.failed[failing] = ""
+            case "skip" | "ignore":
+                unit.skipped += 1
+            case _:
+                unit.broken = f"{status.lower()}: {text}"
+
+
+@contextmanager
+def stage(source: Path, program: list[str]) -> Iterator[Path]:
+    """A folder in which the suite runs with `program` as its redis-server."""
+    if not (source / "tests" / "test_helper.tcl").is_file():
+        raise EndpointError(f"{source} is not the source of Redis: it has no tests/test_helper.tcl")
+    tools = {name: shutil.which(name) for name in ("redis-cli", "redis-benchmark")}
+    missing = [name for name, path in tools.items() if path is None]
+    if missing:
+        raise EndpointError(f"the suite needs {' and '.join(missing)}: apt-get install redis-tools")
+    with tempfile.TemporaryDirectory(prefix="redis-suite-") as name:
+        folder = Path(name)
+        for entry in source.iterdir():
+            if entry.name not in ("tests", "src"):
+                (folder / entry.name).symlink_to(entry.resolve())
+        shutil.copytree(source / "tests", folder / "tests", ignore=shutil.ignore_patterns("tmp"))
+        (folder / "tests" / "tmp").mkdir()
+        (folder / "src").mkdir()
+        for entry in (source / "src").iterdir():
+            if entry.name not in (*tools, "redis-server"):
+                (folder / "src" / entry.name).symlink_to(entry.resolve())
+        for tool, path in tools.items():
+            (folder / "src" / tool).symlink_to(str(path))
+        server = folder / "src" / "redis-server"
+        server.write_text(f'#!/bin/sh\nexec {shlex.join(program)} "$@"\n', "utf-8")
+        server.chmod(0o755)
+        yield folder
+
+
+def run_unit(folder: Path, name: str, limit: float, expected: Expectations, excused: bool) -> Unit:
+    """Run one file of tests; one that is not over after `limit` seconds is ended, with the servers it has started."""
+    tclsh = shutil.which("tclsh")
+    if tclsh is None:
+        raise EndpointError("the suite is written in Tcl: apt-get install tcl")
+    port = random.randrange(15_000, 30_000)  # the suite looks for free ones from there on
+    options = f"--single {name} --clients 1 --durable --baseport {port} --portcount 200 --timeout {int(limit)}".split()
+    options += ["--tags", " ".join(f"-{tag}" for tag in expected.without_tags)]
+    if not excused:
+        options += [word for test in expected.skipped(name) for word in ("--skiptest", test)]
+    unit, began = Unit(name), time.monotonic()
+    with subprocess.Popen(
+        [tclsh, "tests/test_helper.tcl", *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="latin-1",
+        start_new_session=True,
+    ) as process:
+
+        def end() -> None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(limit, end)
+        timer.start()
+        assert process.stdout is not None
+        try:
+            read_results(unit, process.stdout)
+        finally:
+            unit.broken = unit.broken or ("" if timer.is_alive() else f"not over after {limit:.0f} seconds")
+            timer.cancel()
+            end()
+    unit.seconds = time.monotonic() - began
+    return unit
+
+
+def add_redis_suite(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    suite = actions.add_parser("redis-suite", help="run Redis's own tests (Tcl) against a server")
+    suite.add_argument("--source", type=Path, required=True, metavar="DIR", help="the source of Redis 8.0 or later")
+    suite.add_argument("--subject", default="mini_redis", choices=("mini_redis", *RECIPES))
+    suite.add_argument("--program", metavar="COMMAND", help="instead: what takes a redis.conf as redis-server does")
+    suite.add_argument("--units", nargs="+", metavar="UNIT", help="unit/type/list, ... (default: redis_suite.toml's)")
+    suite.add_argument("--limit", type=float, default=900.0, metavar="SECONDS", help="for a unit (default 900)")
+    suite.add_argument("--excused", action="store_true", help="run those tests too that are known to fail")
+    suite.set_defaults(action=run_suite)
+
+
+def run_suite(options: argparse.Namespace) -> int:
+    """0 when nothing failed but what is excused, else 1."""
+    expected = load_expectations()
+    if options.program:
+        program = shlex.split(options.program)
+    elif options.subject == "mini_redis":
+        program = [measured_python(), "-m", "mini_redis", "serve"]
+    else:
+        program = [find_program(RECIPES[options.subject])]
+    findings: list[str] = []
+    print(f"{'unit':34}{'passed':>8}{'failed':>8}{'left out':>10}{'seconds':>9}")
+    with stage(options.source, program) as folder:
+        for name in options.units or expected.units:
+            unit = run_unit(folder, name, options.limit, expected, options.excused)
+            counts = f"{len(unit.passed):>8}{len(unit.failed):>8}{unit.skipped:>10}{unit.seconds:>9.0f}"
+            print(f"{name:34}{counts}", flush=True)
+            findings += [f"{name}: {test}{said}" for test, said in unit.failed.items()]
+            if unit.broken:
+                findings.append(f"{name} did not end: {unit.broken}")
+    if findings:
+        print("\nfailed:\n\n" + "\n".join(findings))
+    return 1 if findings else 0
