@@ -36,65 +36,71 @@ EXPECTATIONS = Path(__file__).with_name("redis_suite.toml")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 RESULT = re.compile(r"\[(ok|err|skip|ignore|exception|TIMEOUT)\]: (.*)")
 MILLISECONDS = re.compile(r" \(\d+ ms\)$")
-PLACE = re.compile(r" in tests/\S+\.tcl$")
+TEST = re.compile(r"(.*) in tests/\S+\.tcl")
 
 
 @dataclass
 class Unit:
-    """What became of the tests of one file. `failed` has what the suite said, by the name of the test."""
+    """What became of the tests of one file."""
 
     name: str
     passed: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    skipped: int = 0
-    broken: str = ""
-    """Why it did not come to its end, if so."""
+    failed: list[str] = field(default_factory=list)
+    """The test's name, and in the lines below it what the suite said."""
+    broken: list[str] = field(default_factory=list)
+    """What went wrong outside of any test, so that some were not run."""
+    left_out: int = 0
     seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Expectations:
-    """Which units are run, without tests that have which tags, and which others of them are excused: name -> reason."""
+    """Which units are run, and without which tests."""
 
     units: tuple[str, ...]
-    without_tags: tuple[str, ...]
-    excuses: dict[str, str]
+    tags: tuple[str, ...]
+    """Tests with one of these tags are left out."""
+    excused: dict[str, str]
+    """And these, `unit: test`, with the reason."""
+    cut: dict[str, str]
+    """Units that break off before their end, with the reason."""
 
-    def skipped(self, unit: str) -> list[str]:
+    def excused_in(self, unit: str) -> list[str]:
         """The names of a unit's excused tests."""
-        return [name.removeprefix(f"{unit}: ") for name in self.excuses if name.startswith(f"{unit}: ")]
+        return [name.removeprefix(f"{unit}: ") for name in self.excused if name.startswith(f"{unit}: ")]
 
 
 def load_expectations(path: Path = EXPECTATIONS) -> Expectations:
     data = tomllib.loads(path.read_text("utf-8"))
-    excuses = {test: each["why"] for each in data["excused"] for test in each["tests"]}
-    return Expectations(tuple(data["units"]), tuple(data["without_tags"]), excuses)
+    excused = {test: each["why"] for each in data["excused"] for test in each["tests"]}
+    return Expectations(tuple(data["units"]), tuple(data["without_tags"]), excused, data["cut"])
 
 
 def read_results(unit: Unit, lines: Iterable[str]) -> None:
     """Sort what the suite prints into `unit`. Lines after a failure belong to it, up to the next that begins with [."""
-    failing = ""
+    failure: list[str] | None = None  # the list whose last element goes on in the next line
     for coloured in lines:
         line = COLOURS.sub("", coloured.rstrip("\n"))
         result = RESULT.match(line)
         if result is None:
-            if failing and not line.startswith("["):
-                unit.failed[failing] += f"\n{line}"
-            else:
-                failing = ""
+            if line.startswith("["):
+                failure = None
+            elif failure is not None:
+                failure[-1] += f"\n{line}"
             continue
         status, text = result.groups()
-        failing = ""
+        failure = None
         match status:
             case "ok":
                 unit.passed.append(MILLISECONDS.sub("", text))
-            case "err":
-                failing = PLACE.sub("", text)
-                unit.failed[failing] = ""
             case "skip" | "ignore":
-                unit.skipped += 1
+                unit.left_out += 1
+            case "err" if test := TEST.fullmatch(text):
+                failure = unit.failed
+                failure.append(test[1])
             case _:
-                unit.broken = f"{status.lower()}: {text}"
+                failure = unit.broken
+                failure.append(text)
 
 
 @contextmanager
@@ -132,9 +138,9 @@ def run_unit(folder: Path, name: str, limit: float, expected: Expectations, excu
         raise EndpointError("the suite is written in Tcl: apt-get install tcl")
     port = random.randrange(15_000, 30_000)  # the suite looks for free ones from there on
     options = f"--single {name} --clients 1 --durable --baseport {port} --portcount 200 --timeout {int(limit)}".split()
-    options += ["--tags", " ".join(f"-{tag}" for tag in expected.without_tags)]
+    options += ["--tags", " ".join(f"-{tag}" for tag in expected.tags)]
     if not excused:
-        options += [word for test in expected.skipped(name) for word in ("--skiptest", test)]
+        options += [word for test in expected.excused_in(name) for word in ("--skiptest", test)]
     unit, began = Unit(name), time.monotonic()
     with subprocess.Popen(
         [tclsh, "tests/test_helper.tcl", *options],
@@ -156,7 +162,8 @@ def run_unit(folder: Path, name: str, limit: float, expected: Expectations, excu
         try:
             read_results(unit, process.stdout)
         finally:
-            unit.broken = unit.broken or ("" if timer.is_alive() else f"not over after {limit:.0f} seconds")
+            if not timer.is_alive():
+                unit.broken.append(f"not over after {limit:.0f} seconds")
             timer.cancel()
             end()
     unit.seconds = time.monotonic() - began
@@ -188,11 +195,11 @@ def run_suite(options: argparse.Namespace) -> int:
     with stage(options.source, program) as folder:
         for name in options.units or expected.units:
             unit = run_unit(folder, name, options.limit, expected, options.excused)
-            counts = f"{len(unit.passed):>8}{len(unit.failed):>8}{unit.skipped:>10}{unit.seconds:>9.0f}"
+            counts = f"{len(unit.passed):>8}{len(unit.failed):>8}{unit.left_out:>10}{unit.seconds:>9.0f}"
             print(f"{name:34}{counts}", flush=True)
-            findings += [f"{name}: {test}{said}" for test, said in unit.failed.items()]
-            if unit.broken:
-                findings.append(f"{name} did not end: {unit.broken}")
+            findings += [f"{name}: {failure}" for failure in unit.failed]
+            if name not in expected.cut:
+                findings += [f"{name}, outside of any test: {failure}" for failure in unit.broken]
     if findings:
         print("\nfailed:\n\n" + "\n".join(findings))
     return 1 if findings else 0

@@ -231,14 +231,20 @@ REWRITES: dict[str, tuple[bytes, list[list[bytes]], bytes | None]] = {
 }
 
 
+@pytest.mark.parametrize("everything", [False, True], ids=["changed", "all"])
 @pytest.mark.parametrize("case", REWRITES)
-def test_config_rewrite(tmp_path: Path, case: str) -> None:
-    """The part that the user wrote is equal; what is appended is equal as a set, for Redis's order there is random."""
+def test_config_rewrite(tmp_path: Path, case: str, everything: bool) -> None:
+    """The part that the user wrote is equal; what is appended is equal as a set, for Redis's order there is random.
+
+    And so it is when DEBUG CONFIG-REWRITE-FORCE-ALL writes everything.
+    """
     text, changes, edited = REWRITES[case]
     path = tmp_path / "c.conf"
     path.write_bytes(text)
     port = free_port()
     words = [str(path), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path)]
+    words += ["--enable-debug-command", "yes"]
+    ask = (b"DEBUG", b"CONFIG-REWRITE-FORCE-ALL") if everything else (b"CONFIG", b"REWRITE")
 
     ours = Config()
     ours.load_command_line([word.encode() for word in words], on_disk(tmp_path))
@@ -255,8 +261,8 @@ def test_config_rewrite(tmp_path: Path, case: str) -> None:
                 ours.set_many(change)
             if edited is not None:
                 path.write_bytes(edited)
-            written = ours.rewritten_file(node.access.users.lines())
-            assert connection.call(b"CONFIG", b"REWRITE").text == b"OK"
+            written = ours.rewritten_file(node.access.users.lines(), everything)
+            assert connection.call(*ask).text == b"OK"
             connection.close()
         finally:
             oracle.kill()

@@ -6,9 +6,9 @@ it minds neither TTLs nor statistics: what it shows of a key is what is there, e
 
 HELP lists what exists here. Of what Redis 8.2 has beside, which is unknown here:
 
-    comes with what it is about    LOADAOF AOF-FLUSH-SLEEP RESTART CRASH-AND-RECOVER CONFIG-REWRITE-FORCE-ALL
-                                   (files); CLIENT-EVICTION (memory); REPL-PAUSE (replicas); CLUSTERLINK
-                                   INTERNAL_SECRET MARK-INTERNAL-CLIENT DROP-CLUSTER-PACKET-FILTER (cluster)
+    comes with what it is about    LOADAOF AOF-FLUSH-SLEEP RESTART CRASH-AND-RECOVER (files); CLIENT-EVICTION (memory);
+                                   REPL-PAUSE (replicas); CLUSTERLINK INTERNAL_SECRET MARK-INTERNAL-CLIENT
+                                   DROP-CLUSTER-PACKET-FILTER (cluster)
     is about C or its allocator    MALLCTL MALLCTL-STR STRUCTSIZE KEYSIZES-HIST-ASSERT
 
 Three switches are accepted although they move nothing, since test suites set them on the way to something else
@@ -218,6 +218,21 @@ def _change_repl_id(ctx: Context, argv: list[bytes]) -> Reply:
     return OK
 
 
+def _config_rewrite_force_all(ctx: Context, argv: list[bytes]) -> Reply:
+    """CONFIG-REWRITE-FORCE-ALL: CONFIG REWRITE, and what is at its default is written too."""
+    server = ctx.server
+    path = server.config.path
+    try:
+        if not path:
+            raise ReplyError(b"ERR Bad address")  # what the system says to Redis then
+        text = server.config.rewritten_file(server.access.users.lines(), everything=True)
+        server.write_file(path.decode("utf-8", "surrogateescape"), text)
+    except ReplyError as failure:
+        reason = failure.text.removeprefix(b"ERR ").removeprefix(b"Rewriting config file: ")
+        raise ReplyError(b"ERR CONFIG-REWRITE-FORCE-ALL failed: " + reason) from failure
+    return OK
+
+
 def _replicate(ctx: Context, argv: list[bytes]) -> Reply:
     """REPLICATE target words...: tell replicas and the log what never happened here, so that data diverges."""
     if len(argv) > 3:
@@ -348,6 +363,9 @@ def _help(ctx: Context, argv: list[bytes]) -> Reply:
         "CHANGE-REPL-ID",
         "    Change the replication IDs of the instance.",
         "    Dangerous: should be used only for testing the replication subsystem.",
+        "CONFIG-REWRITE-FORCE-ALL",
+        "    Like CONFIG REWRITE but writes all configuration options, including",
+        "    keywords not listed in original configuration file or default values.",
         "DIGEST",
         "    Output a hex signature representing the current DB content.",
         "DIGEST-VALUE <key> [<key> ...]",
@@ -425,6 +443,7 @@ NO_SUBCOMMAND: Final[Subcommand] = (1, 0, _help)
 SUBCOMMANDS: Final[dict[bytes, Subcommand]] = {
     b"assert": (0, ANY_NUMBER, _assert),
     b"change-repl-id": (0, 0, _change_repl_id),
+    b"config-rewrite-force-all": (0, 0, _config_rewrite_force_all),
     b"dict-resizing": (1, 1, _switch),
     b"digest": (0, 0, _digest),
     b"digest-value": (0, ANY_NUMBER, _digest_value),

@@ -304,11 +304,12 @@ class Config(Values):
         current = () if parameter.name == b"save" else getattr(self, parameter.attribute)
         setattr(self, parameter.attribute, self._parse(parameter, arguments, current))
 
-    def rewritten_file(self, users: Sequence[bytes] = ()) -> bytes:
+    def rewritten_file(self, users: Sequence[bytes] = (), everything: bool = False) -> bytes:
         """What the configuration file has to say so that the server would start as it is now: its old text, edited.
 
-        `users` are its lines about users; with an ACL file there must not be any. Raises ReplyError without a file, or
-        when the old one cannot be read; one that is gone is written anew.
+        `users` are its lines about users; with an ACL file there must not be any. What is at its default and was not in
+        the file is added only if it is to have `everything`. Raises ReplyError without a file, or when the old one
+        cannot be read; one that is gone is written anew.
         """
         if not self.path or self._files is None:
             raise ReplyError(b"ERR The server is running without a config file")
@@ -322,7 +323,7 @@ class Config(Values):
         for parameter in PARAMETERS:
             value = getattr(self, parameter.attribute)
             for line, force in parameter.kind.rewrite(parameter.name, value, parameter.default):
-                rewriter.put(parameter.name, line, force)
+                rewriter.put(parameter.name, line, force or everything)
             rewriter.done(parameter.name)
         for line in () if self.aclfile else users:
             rewriter.put(b"user", line, force=True)
