@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 6379
 
-.PHONY: help release-python serve test install install-test install-clients node-clients clients browser real-redis conformance conformance-matrix fuzz conformance-calibrate bench growth choices lint docs clean
+.PHONY: help release-python serve test install install-test install-clients node-clients clients browser real-redis conformance conformance-matrix redis-suite fuzz conformance-calibrate bench growth choices lint docs clean
 
 help:
 	@echo "make serve         a server on 127.0.0.1:$(PORT)"
@@ -14,6 +14,7 @@ help:
 	@echo "make browser       Chromium, for the one test that needs it (as root)"
 	@echo "make conformance   the comparison alone, with its table"
 	@echo "make conformance-matrix     every server at hand beside Redis 8.2, into docs/matrix/index.html"
+	@echo "make redis-suite   Redis's own tests (SOURCE=a folder with the source of Redis 8.0 or later)"
 	@echo "make fuzz          generated commands against the oracle (COUNT=2000 SEED=1)"
 	@echo "make conformance-calibrate  the oracle against itself: 20,000 generated commands"
 	@echo "make bench         speed, memory and pauses beside real Redis; who waits while a million elements are deleted"
@@ -85,6 +86,11 @@ conformance: install-test
 # The brief edition for the site, small enough to be kept in the repository; it takes a few minutes.
 conformance-matrix: install-test real-redis
 	$(BIN)/python -m conformance matrix --brief --shrinks 60 --html docs/matrix/index.html
+
+# Redis's tests are not ours to keep here: SOURCE is where its source was unpacked. Needs tclsh; takes a quarter of an hour.
+SOURCE ?= redis
+redis-suite: install-test real-redis
+	$(BIN)/python -m conformance redis-suite --source $(SOURCE)
 
 COUNT ?= 2000
 SEED ?= 1
