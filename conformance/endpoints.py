@@ -114,15 +114,16 @@ def measured_python() -> str:
     return os.environ.get("MINI_REDIS_PYTHON", sys.executable)
 
 
+def program_of(name: str) -> list[str]:
+    """The command that takes what redis-server takes, for the named server. EndpointError if it is not here."""
+    return [measured_python(), "-m", "mini_redis", "serve"] if name == "mini_redis" else [find_program(RECIPES[name])]
+
+
 def command_line(name: str, port: int, directory: str, extra: tuple[str, ...] = ()) -> list[str]:
     """How the named server is started, with nothing persisted and DEBUG allowed."""
-    common = ["--port", str(port), "--save", ""]
-    if name == "mini_redis":
-        serve = [measured_python(), "-m", "mini_redis", "serve"]
-        return [*serve, *common, "--dir", directory, "--enable-debug-command", "yes", *extra]
-    recipe = RECIPES[name]
-    debug = ["--enable-debug-command", "yes"] if recipe.debug_directive else []
-    return [find_program(recipe), *common, "--bind", "127.0.0.1", "--dir", directory, *debug, *extra]
+    common = ["--port", str(port), "--save", "", "--bind", "127.0.0.1", "--dir", directory]
+    debug = ["--enable-debug-command", "yes"] if name == "mini_redis" or RECIPES[name].debug_directive else []
+    return [*program_of(name), *common, *debug, *extra]
 
 
 class TurnableClock(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .normalise import equal, info_sections, load_rules
+from .normalise import Canonical, InfoSection, equal, info_sections, load_rules
 from .outcome import Outcome
 from .wire import Reply
 
@@ -108,16 +108,23 @@ def _fields_of_lines(left: bytes, right: bytes) -> Iterator[str]:
 
 
 def _facts(left: bytes, right: bytes, values: bool) -> Iterator[str]:
-    """Lines of INFO that one side alone has, and those whose values differ and are not masked."""
-    ours, theirs = (
-        {name: value for _, lines in info_sections(text, values) for name, value in lines} for text in (left, right)
-    )
-    yield from _only([name.encode() for name in ours], [name.encode() for name in theirs])
+    """Titles and lines of INFO that one side alone has, and lines whose values differ and are not masked."""
+    ours, theirs = _values(info_sections(left, values)), _values(info_sections(right, values))
+    yield from _only(list(ours), list(theirs))
     shown, shown_there = (dict(line.partition(b":")[::2] for line in text.split(b"\r\n")) for text in (left, right))
     for name, value in ours.items():
         if name in theirs and theirs[name] != value:
-            raw = name.encode()
-            yield f"{name}: oracle {_short(shown[raw])}, subject {_short(shown_there[raw])}"
+            named = name.decode("utf-8", "replace")
+            yield f"{named}: oracle {_short(shown[name])}, subject {_short(shown_there[name])}"
+
+
+def _values(sections: list[InfoSection]) -> dict[bytes, Canonical]:
+    """What INFO tells by name; a section's title comes before its lines, and has no value."""
+    told: dict[bytes, Canonical] = {}
+    for title, lines in sections:
+        for name, value in ((title, None), *lines):
+            told[name.encode("utf-8", "surrogateescape")] = value
+    return told
 
 
 def _only(left: list[bytes], right: list[bytes]) -> Iterator[str]:

@@ -54,6 +54,8 @@ from typing import Any, TypeAlias
 from .wire import Reply
 
 Canonical: TypeAlias = object
+InfoSection: TypeAlias = tuple[str, list[tuple[str, Canonical]]]
+"""The title, and its lines as (name, value)."""
 CONTROL_NAME = b"conformance"
 """Of the tool's own connection."""
 OF_CONTROL = frozenset(("cmd", "tot-net-in", "tot-cmds"))
@@ -379,10 +381,10 @@ def _client_line(line: bytes, more_masked: list[str]) -> list[tuple[bytes, bytes
     return told
 
 
-def info_sections(text: bytes, values: bool) -> list[tuple[str, list[tuple[str, Canonical]]]]:
+def info_sections(text: bytes, values: bool) -> list[InfoSection]:
     """Title and lines of each section of INFO, but for what is a server's own."""
     rules = load_rules()
-    sections: list[tuple[str, list[tuple[str, Canonical]]]] = []
+    sections: list[InfoSection] = []
     for line in text.decode("utf-8", "surrogateescape").split("\r\n"):
         name, colon, value = line.partition(":")
         if not line or _is_any(name, rules.own_info):

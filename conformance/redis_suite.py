@@ -31,7 +31,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .endpoints import RECIPES, REPOSITORY, EndpointError, find_program, measured_python
+from .endpoints import NAMES, EndpointError, program_of
 
 EXPECTATIONS = Path(__file__).with_name("redis_suite.toml")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -178,7 +178,7 @@ def run_unit(folder: Path, name: str, limit: float, expected: Expectations, excu
 def add_redis_suite(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     suite = actions.add_parser("redis-suite", help="run Redis's own tests (Tcl) against a server")
     suite.add_argument("--source", type=Path, required=True, metavar="DIR", help="the source of Redis 8.0 or later")
-    suite.add_argument("--subject", default="mini_redis", choices=("mini_redis", *RECIPES))
+    suite.add_argument("--subject", default="mini_redis", choices=NAMES)
     suite.add_argument("--program", metavar="COMMAND", help="instead: what takes a redis.conf as redis-server does")
     suite.add_argument("--units", nargs="+", metavar="UNIT", help="unit/type/list, ... (default: redis_suite.toml's)")
     suite.add_argument("--limit", type=float, default=900.0, metavar="SECONDS", help="for a unit (default 900)")
@@ -191,9 +191,7 @@ def run_suite(options: argparse.Namespace) -> int:
     expected = load_expectations()
     if options.program or options.subject != "mini_redis":
         expected = Expectations(expected.units)
-        program = shlex.split(options.program or find_program(RECIPES[options.subject]))
-    else:
-        program = ["env", f"PYTHONPATH={REPOSITORY}", measured_python(), "-m", "mini_redis", "serve"]
+    program = shlex.split(options.program) if options.program else program_of(options.subject)
     findings: list[str] = []
     better: list[str] = []
     print(f"{'unit':34}{'passed':>8}{'failed':>8}{'left out':>10}{'seconds':>9}")

@@ -299,6 +299,11 @@ def test_a_nested_difference_is_pointed_at() -> None:
     ]
     ours, theirs = read(b"$23\r\n# A\r\nx:1\r\nlru_clock:2\r\n\r\n"), read(b"$23\r\n# A\r\nx:2\r\nlru_clock:3\r\n\r\n")
     assert explain("info values", Outcome((ours,)), Outcome((theirs,))) == ["x: oracle b'1', subject b'2'"]
+    ours, theirs = read(b"$13\r\n# A\r\n\xff:1\r\n# B\r\n"), read(b"$8\r\n# A\r\n\xff:2\r\n")
+    assert explain("info values", Outcome((ours,)), Outcome((theirs,))) == [
+        "only the oracle has: # B",
+        "\ufffd: oracle b'1', subject b'2'",
+    ]
 
 
 def test_minimise_finds_what_matters() -> None:

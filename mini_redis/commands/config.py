@@ -13,6 +13,7 @@ from mini_redis.resp.reply import OK, Reply, ReplyError
 
 if TYPE_CHECKING:
     from mini_redis.server.context import Context
+    from mini_redis.server.node import Server
 
 _THIS_MACHINE: Final = ("127.", "[::1]:", "/")
 
@@ -46,6 +47,12 @@ def config_set(ctx: Context, argv: list[bytes]) -> Reply:
     return OK
 
 
+def rewrite_config_file(server: Server, everything: bool = False) -> None:
+    """Write the configuration into the file that there was. Raises ReplyError, `ERR` and what the system says."""
+    text = server.config.rewritten_file(server.access.users.lines(), everything)
+    server.write_file(server.config.path.decode("utf-8", "surrogateescape"), text)
+
+
 @command(
     "CONFIG REWRITE",
     flags=ADMIN | NOSCRIPT | LOADING | STALE,
@@ -58,10 +65,11 @@ def config_rewrite(ctx: Context, argv: list[bytes]) -> Reply:
 
     Comments and order stay; what is not in the file and not at its default is appended. An error without a file.
     """
-    config, server = ctx.server.config, ctx.server
-    text = config.rewritten_file(server.access.users.lines())
+    server = ctx.server
+    if not server.config.path:
+        raise ReplyError(b"ERR The server is running without a config file")
     try:
-        server.write_file(config.path.decode("utf-8", "surrogateescape"), text)
+        rewrite_config_file(server)
     except ReplyError as failure:
         reason = failure.text.removeprefix(b"ERR ")
         server.log("#", f"CONFIG REWRITE failed: {reason.decode('utf-8', 'replace')}")

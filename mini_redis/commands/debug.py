@@ -6,10 +6,9 @@ it minds neither TTLs nor statistics: what it shows of a key is what is there, e
 
 HELP lists what exists here. Of what Redis 8.2 has beside, which is unknown here:
 
-    comes with what it is about    LOADAOF AOF-FLUSH-SLEEP RESTART CRASH-AND-RECOVER (files); CLIENT-EVICTION (memory);
-                                   REPL-PAUSE (replicas); CLUSTERLINK INTERNAL_SECRET MARK-INTERNAL-CLIENT
-                                   DROP-CLUSTER-PACKET-FILTER (cluster)
-    is about C or its allocator    MALLCTL MALLCTL-STR STRUCTSIZE KEYSIZES-HIST-ASSERT
+    comes with what it is about    LOADAOF AOF-FLUSH-SLEEP RESTART CRASH-AND-RECOVER (files); REPL-PAUSE (replicas);
+                                   CLUSTERLINK INTERNAL_SECRET MARK-INTERNAL-CLIENT DROP-CLUSTER-PACKET-FILTER (cluster)
+    is about C or its allocator    CLIENT-EVICTION MALLCTL MALLCTL-STR STRUCTSIZE KEYSIZES-HIST-ASSERT
 
 Three switches are accepted although they move nothing, since test suites set them on the way to something else
 (`SWITCHES`); the log says so each time. A crash on purpose ends the process at once, with what was running unanswered;
@@ -26,6 +25,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from mini_redis.commands.arguments import at_least, integer
+from mini_redis.commands.config import rewrite_config_file
 from mini_redis.commands.debug_reload import debug_reload
 from mini_redis.commands.debug_structures import (
     debug_htstats,
@@ -220,16 +220,13 @@ def _change_repl_id(ctx: Context, argv: list[bytes]) -> Reply:
 
 def _config_rewrite_force_all(ctx: Context, argv: list[bytes]) -> Reply:
     """CONFIG-REWRITE-FORCE-ALL: CONFIG REWRITE, and what is at its default is written too."""
-    server = ctx.server
-    path = server.config.path
+    failed = b"ERR CONFIG-REWRITE-FORCE-ALL failed: "
+    if not ctx.server.config.path:
+        raise ReplyError(failed + b"Bad address")  # what the system says to Redis then
     try:
-        if not path:
-            raise ReplyError(b"ERR Bad address")  # what the system says to Redis then
-        text = server.config.rewritten_file(server.access.users.lines(), everything=True)
-        server.write_file(path.decode("utf-8", "surrogateescape"), text)
+        rewrite_config_file(ctx.server, everything=True)
     except ReplyError as failure:
-        reason = failure.text.removeprefix(b"ERR ").removeprefix(b"Rewriting config file: ")
-        raise ReplyError(b"ERR CONFIG-REWRITE-FORCE-ALL failed: " + reason) from failure
+        raise ReplyError(failed + failure.text.removeprefix(b"ERR ")) from failure
     return OK
 
 

@@ -308,17 +308,16 @@ class Config(Values):
         """What the configuration file has to say so that the server would start as it is now: its old text, edited.
 
         `users` are its lines about users; with an ACL file there must not be any. What is at its default and was not in
-        the file is added only if it is to have `everything`. Raises ReplyError without a file, or when the old one
-        cannot be read; one that is gone is written anew.
+        the file is added only if it is to have `everything`. There must have been a file; one that is gone is written
+        anew. Raises ReplyError with what the system says when the old one cannot be read.
         """
-        if not self.path or self._files is None:
-            raise ReplyError(b"ERR The server is running without a config file")
+        assert self._files is not None, "there was a file"
         try:
             old = self._files.read(self.path)
         except FileNotFoundError:
             old = b""
         except OSError as error:
-            raise ReplyError(b"ERR Rewriting config file: " + _reason(error)) from None
+            raise ReplyError(b"ERR " + _reason(error)) from None
         rewriter = Rewriter(old, _primary_name)
         for parameter in PARAMETERS:
             value = getattr(self, parameter.attribute)
