@@ -420,6 +420,10 @@ def test_rewrite_writes_the_file_that_was_loaded() -> None:
 
     environment.reason = b"Permission denied"
     assert client.command("CONFIG", "REWRITE") == b"-ERR Rewriting config file: Permission denied\r\n"
+    assert node.messages[-2:] == [
+        "* CONFIG REWRITE executed with success.",
+        "# CONFIG REWRITE failed: Permission denied",
+    ]
 
 
 def test_everything_can_be_written_and_loads_again() -> None:

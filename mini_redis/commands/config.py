@@ -74,7 +74,7 @@ def config_rewrite(ctx: Context, argv: list[bytes]) -> Reply:
         reason = failure.text.removeprefix(b"ERR ")
         server.log("#", f"CONFIG REWRITE failed: {reason.decode('utf-8', 'replace')}")
         raise ReplyError(b"ERR Rewriting config file: " + reason) from failure
-    server.log("#", "CONFIG REWRITE executed with success.")
+    server.log("*", "CONFIG REWRITE executed with success.")
     return OK
 
 
